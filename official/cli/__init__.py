@@ -1,0 +1,1 @@
+"""What every command shares: a quiet start, one-line errors, arguments, progress."""
