@@ -1,0 +1,1 @@
+"""COCO-style data: the built-in shapes, conversion to TFRecord and TFDS, and reading helpers."""

@@ -1,0 +1,143 @@
+"""Segmentations: COCO's polygons, run lengths and panoptic PNGs as pixel masks."""
+
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as mask_api
+
+from official.datasets import fields
+from official.datasets.coco import Category, Panoptic
+from official.datasets.problems import BadInput
+
+_THING_SEMANTIC_ID = 1
+_STUFF_OFFSET = 90  # TFMG's semantic mask holds a stuff category's id less this.
+_UNKNOWN = 65535
+
+
+def encode_png(mask: np.ndarray) -> bytes:
+  """A uint8 array [h, w] as a grey PNG."""
+  out = io.BytesIO()
+  Image.fromarray(mask).save(out, format="PNG", compress_level=2)
+  return out.getvalue()
+
+
+def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
+  """The mask of an annotation's `segmentation`: uint8 [h, w], 0 or 1.
+
+  Args:
+    segmentation: a list of polygons [x1, y1, x2, y2, ...], or run lengths {"size", "counts"},
+      compressed or not.
+    height: of the image, in pixels.
+    width: of the image, in pixels.
+
+  Raises:
+    BadInput: when it is malformed or made for an image of another size.
+  """
+  if isinstance(segmentation, dict):
+    return mask_api.decode(_run_lengths(segmentation, height, width))
+  if not isinstance(segmentation, list) or not segmentation:
+    raise BadInput("the segmentation is neither polygons nor run lengths")
+  for polygon in segmentation:
+    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+      raise BadInput("a polygon of the segmentation has no three points")
+    if not all(map(fields.is_number, polygon)):
+      raise BadInput("a polygon of the segmentation holds something else than numbers")
+  return mask_api.decode(mask_api.merge(mask_api.frPyObjects(segmentation, height, width)))
+
+
+def _run_lengths(segmentation: dict[str, Any], height: int, width: int) -> Any:
+  size, counts = segmentation.get("size"), segmentation.get("counts")
+  if size != [height, width]:
+    raise BadInput(f"the mask's size {size} is not the image's, [{height}, {width}]")
+  if isinstance(counts, str):
+    return {"size": size, "counts": counts.encode()}
+  if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
+    raise BadInput("the run lengths are neither a string nor a list of counts")
+  if sum(counts) != height * width:
+    raise BadInput(f"the run lengths cover {sum(counts)} pixels of {height * width}")
+  return mask_api.frPyObjects(segmentation, height, width)
+
+
+def read_panoptic(path: Path, height: int, width: int) -> np.ndarray:
+  """The segment ids of a panoptic PNG: uint32 [h, w], R + 256 G + 65536 B.
+
+  Raises:
+    BadInput: when the file is missing, broken, not RGB or of another size.
+  """
+  try:
+    with Image.open(path) as image:
+      if image.size != (width, height):
+        raise BadInput(
+          f"the mask {path} is {image.width}x{image.height}, the image {width}x{height}"
+        )
+      if image.mode != "RGB":
+        raise BadInput(f"the mask {path} is {image.mode}, not RGB")
+      rgb = np.asarray(image)
+  except (OSError, SyntaxError, ValueError) as error:
+    raise BadInput(f"cannot read the mask {path}: {error}") from error
+  return rgb[..., 0] | rgb[..., 1].astype(np.uint32) << 8 | rgb[..., 2].astype(np.uint32) << 16
+
+
+def panoptic_masks(
+  ids: np.ndarray, panoptic: Panoptic, categories: dict[int, Category]
+) -> dict[str, np.ndarray]:
+  """TFMG's three masks of a panoptic annotation, each uint8 [h, w], void 0.
+
+  Args:
+    ids: the segment id of each pixel, uint32 [h, w].
+    panoptic: the annotation.
+    categories: the table, by category id.
+
+  Returns:
+    `category`: the category's id; `instance`: for things the segment's place in the annotation,
+    from 1, for stuff 0; `semantic`: 1 for things, the category's id less 90 for stuff.
+
+  Raises:
+    BadInput: when pixels and annotation do not name the same segments, or a number does not fit.
+  """
+  places = _segment_places(ids, panoptic)
+  category, instance, semantic = np.zeros((3, len(panoptic.segments) + 1), np.int64)
+  for place, segment in enumerate(panoptic.segments, 1):
+    thing = categories[segment.category_id].isthing
+    category[place] = segment.category_id
+    instance[place] = place if thing else 0
+    semantic[place] = _THING_SEMANTIC_ID if thing else segment.category_id - _STUFF_OFFSET
+    if semantic[place] < 1 or category[place] > 255 or instance[place] > 255:
+      raise BadInput(
+        f"segment {segment.id}: TFMG's masks hold category ids up to 255, stuff ids from "
+        f"{_STUFF_OFFSET + 1} and 255 segments"
+      )
+  tables = {"category": category, "instance": instance, "semantic": semantic}
+  return {name: table.astype(np.uint8)[places] for name, table in tables.items()}
+
+
+def _segment_places(ids: np.ndarray, panoptic: Panoptic) -> np.ndarray:
+  """For each pixel the place of its segment in the annotation, from 1; 0 is void."""
+  colours = [segment.id for segment in panoptic.segments]
+  if not all(0 < colour < 1 << 24 for colour in colours):
+    raise BadInput("a segment's id is not a colour, 1 to 2^24 - 1")
+  table = _colour_table()
+  table[colours] = np.arange(1, len(colours) + 1)
+  places = table[ids]
+  table[colours] = _UNKNOWN
+  if (places == _UNKNOWN).any():
+    raise BadInput(f"the mask has a segment {ids[places == _UNKNOWN][0]} that is not annotated")
+  empty = np.flatnonzero(np.bincount(places.ravel(), minlength=len(colours) + 1)[1:] == 0)
+  if len(empty):
+    raise BadInput(f"segment {colours[empty[0]]} has no pixel in the mask")
+  return places
+
+
+@functools.cache
+def _colour_table() -> np.ndarray:
+  """A place for each of the 2^24 colours, all unknown but void; filled and cleared for each image.
+
+  One look-up a pixel is several times faster than a comparison a segment or a sort.
+  """
+  table = np.full(1 << 24, _UNKNOWN, np.uint16)
+  table[0] = 0
+  return table
