@@ -1,0 +1,1 @@
+"""Training on Orbit: exact resume, exact weight averages, honest stops, one-line errors."""

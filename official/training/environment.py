@@ -1,0 +1,41 @@
+"""What must be set before a model is built: log level, seeds, determinism, precision, strategy."""
+
+import logging as python_logging
+
+import absl.logging
+import orbit.controller
+import tensorflow as tf
+import tf_keras
+
+from official.common import distribute_utils
+from official.core import config_definitions
+from official.modeling import performance
+
+
+def quiet() -> None:
+  """Silences the notes of TensorFlow, Keras, absl and Orbit; errors, and all of ours, stay."""
+  absl.logging.set_verbosity(absl.logging.ERROR)
+  tf.get_logger().setLevel(python_logging.ERROR)
+  # Orbit prints each message to stdout, which belongs to the command's result.
+  orbit.controller._log = absl.logging.info
+
+
+def prepare(params: config_definitions.ExperimentConfig) -> tf.distribute.Strategy:
+  """Sets seeds, determinism and precision, and makes the strategy, as `params` say.
+
+  The seed of everything is `task.train_data.seed` (none is 0). With ops made deterministic, a run
+  is a function of the experiment, on one kind of machine.
+  """
+  tf_keras.utils.set_random_seed(params.task.train_data.seed or 0)
+  tf.config.experimental.enable_op_determinism()
+  runtime = params.runtime
+  if runtime.mixed_precision_dtype:
+    performance.set_mixed_precision_policy(runtime.mixed_precision_dtype)
+  distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
+  return distribute_utils.get_distribution_strategy(
+    distribution_strategy=runtime.distribution_strategy,
+    all_reduce_alg=runtime.all_reduce_alg,
+    num_gpus=runtime.num_gpus,
+    num_packs=runtime.num_packs,
+    tpu_address=runtime.tpu,
+  )

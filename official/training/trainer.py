@@ -1,0 +1,82 @@
+"""TFMG's Trainer, with exact weight averages and a watch on values that are not finite."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from official.core import base_trainer
+from official.modeling import optimization
+from official.training.averages import WeightAverages
+from official.training.divergence import FiniteWatch
+from official.training.interruption import Interruption
+
+
+class Trainer(base_trainer.Trainer):
+  """Trains and evaluates a task; create it inside the strategy's scope.
+
+  Deviates from TFMG's in that:
+  - an evaluation leaves the weights bit for bit as they were (`WeightAverages`), also when it
+    is interrupted;
+  - averages start from the initial or pretrained weights;
+  - every scalar that the task logs at a step is watched (`FiniteWatch`);
+  - an evaluation stops between two batches if a stop was asked for.
+
+  Args:
+    *args: as of TFMG's Trainer.
+    interruption: tells when to stop an evaluation; None never does.
+    **kwargs: as of TFMG's Trainer.
+  """
+
+  def __init__(self, *args: Any, interruption: Interruption | None = None, **kwargs: Any) -> None:
+    super().__init__(*args, **kwargs)
+    self._interruption = interruption
+    self.watch = FiniteWatch()
+    self.averages = None
+    if isinstance(self.optimizer, optimization.ExponentialMovingAverage):
+      self.averages = WeightAverages(self.optimizer)
+      # The inherited eval_begin and eval_end call this.
+      self.optimizer.swap_weights = self.averages.exchange
+
+  def initialize(self) -> None:
+    """Loads the task's pretrained weights, if any, and starts the averages from the weights."""
+    super().initialize()
+    self.start_averages()
+
+  def start_averages(self) -> None:
+    """Sets the averages, if there are any, to the weights."""
+    if self.averages:
+      self.averages.start()
+
+  def train_step(self, iterator: tf.data.Iterator) -> None:
+    """One step, on all replicas; `logs` of the task's step must hold scalars under fixed names."""
+
+    def step_fn(inputs: Any) -> None:
+      logs = self._task_step()(
+        inputs, model=self.model, optimizer=self.optimizer, metrics=self.train_metrics
+      )
+      self._train_loss.update_state(logs[self.task.loss])
+      self.watch.record(logs, self.global_step + 1)
+      self.global_step.assign_add(1)
+
+    inputs = self.next_train_inputs(iterator)
+    self.strategy.run(step_fn, args=(inputs,), options=self._runtime_options)
+
+  def _task_step(self) -> Any:
+    if self.config.runtime.enable_xla and self.config.runtime.num_gpus > 0:
+      return tf.function(self.task.train_step, jit_compile=True)
+    return self.task.train_step
+
+  def evaluate(self, num_steps: tf.Tensor) -> Mapping[str, Any] | None:
+    """Evaluates; whatever happens, the model holds its own weights afterwards."""
+    try:
+      return super().evaluate(num_steps)
+    finally:
+      if self.averages and self.averages.in_model:
+        self.averages.exchange()
+
+  def eval_reduce(self, state: Any = None, step_outputs: Any = None) -> Any:
+    """Hands one evaluation batch's outputs to the task."""
+    if self._interruption:
+      self._interruption.check()
+    return super().eval_reduce(state, step_outputs)
