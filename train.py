@@ -83,13 +83,13 @@ def _run(params: "config_definitions.ExperimentConfig", mode: str, model_dir: st
 
 def _flag_settings(flags: argparse.Namespace) -> dict[str, Any]:
   """What --tpu and --tf_data_service override; before --params_override, as in TFMG."""
-  service = {"tf_data_service_address": flags.tf_data_service}
-  return {
-    **({"runtime": {"tpu": flags.tpu}} if flags.tpu is not None else {}),
-    **(
-      {"task": {"train_data": service, "validation_data": service}} if flags.tf_data_service else {}
-    ),
-  }
+  values = {}
+  if flags.tpu is not None:
+    values["runtime"] = {"tpu": flags.tpu}
+  if flags.tf_data_service:
+    service = {"tf_data_service_address": flags.tf_data_service}
+    values["task"] = {"train_data": service, "validation_data": service}
+  return values
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -36,8 +36,16 @@ def make_newest(prefix: str) -> None:
   a record that names another one.
   """
   directory = os.path.dirname(prefix)
-  older = [path for path in _checkpoints(directory) if step(path) <= step(prefix)]
-  update_checkpoint_state_internal(directory, prefix, older[::-1], save_relative_paths=True)
+  kept = [path for path in reversed(_checkpoints(directory)) if step(path) <= step(prefix)]
+  update_checkpoint_state_internal(
+    directory,
+    prefix,
+    kept,
+    save_relative_paths=True,
+    # Later than `last_preserved_timestamp`, or the manager would never delete them.
+    all_model_checkpoint_timestamps=[_written(path) for path in kept],
+    last_preserved_timestamp=0.0,
+  )
 
 
 def step(prefix: str) -> int:
@@ -48,6 +56,10 @@ def step(prefix: str) -> int:
 def has_averages(prefix: str) -> bool:
   """Whether the checkpoint holds moving averages of the weights."""
   return any(".OPTIMIZER_SLOT/optimizer/average/" in n for n, _ in tf.train.list_variables(prefix))
+
+
+def _written(prefix: str) -> float:
+  return tf.io.gfile.stat(f"{prefix}.index").mtime_nsec / 1e9
 
 
 def _checkpoints(directory: str) -> list[str]:

@@ -21,9 +21,12 @@ class Controller(orbit.Controller):
           stop if a value was not finite; save if due; stop if asked to
         evaluate
 
-  Deviates from Orbit's in that evaluations happen at multiples of the interval whatever the step
-  a run resumes at, as checkpoints do at multiples of theirs; that a run which resumes at such a multiple evaluates first (the kill may have
-  come before the evaluation); that time spent evaluating is not counted into steps per second.
+  Deviates from Orbit's in that
+  - evaluations and checkpoints happen at multiples of their intervals, whatever the step that a
+    run resumes at;
+  - a run that resumes at such a multiple evaluates first: the kill may have come before the
+    evaluation;
+  - time spent evaluating is not counted into steps per second.
 
   Args:
     restore_from: prefix of the checkpoint to go on from, or None to initialize.

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the first asks for a stop at the next safe place, the second stops at once."""
+"""SIGTERM and Ctrl-C: the first asks for a stop at the next safe place, the second exits."""
 
 import os
 import signal
