@@ -8,11 +8,11 @@ from official.cli.errors import UserError
 
 
 def quiet_tensorflow() -> None:
-  """Hides TensorFlow's start-up notes (not its errors); call before TensorFlow is imported.
+  """Hides the notes of TensorFlow's C++ side; call before TensorFlow is imported.
 
-  A level that the user has set in the environment stays.
+  Its errors reach us as exceptions all the same. A level that the user has set stays.
   """
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 

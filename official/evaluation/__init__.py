@@ -1,0 +1,1 @@
+"""Metrics on the host, by the field's own definitions."""

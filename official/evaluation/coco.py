@@ -1,0 +1,98 @@
+"""COCO's box AP: pycocotools' definition, computed by hotcoco (the same figures, bit for bit)."""
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+
+import hotcoco
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+class CocoBoxEvaluator:
+  """Collects padded batches of detections and ground truth, then computes the 12 figures.
+
+  Args:
+    categories: names of the contiguous classes, in order; the class's index is its category id.
+  """
+
+  def __init__(self, categories: Sequence[str]) -> None:
+    self._categories = [{"id": i, "name": name} for i, name in enumerate(categories)]
+    self.reset()
+
+  def reset(self) -> None:
+    """Forgets everything that was added."""
+    self._images: dict[int, dict[str, int]] = {}
+    self._annotations: list[dict[str, object]] = []
+    self._detections: list[np.ndarray] = []
+
+  def add(self, truth: Arrays, detections: Arrays) -> None:
+    """Adds a batch; an image that was added before is passed over.
+
+    Args:
+      truth: `source_id` [b], `height`, `width` [b], `boxes` [b, n, 4] yxyx in pixels of the
+        original image, `classes` [b, n], `is_crowd` [b, n], `area` [b, n], `valid` [b, n] bool and
+        `present` [b] bool, False for rows that only fill the batch.
+      detections: `boxes` [b, m, 4] yxyx in the same pixels, `classes` [b, m], `scores` [b, m] and
+        `count` [b], the number of rows that are detections.
+    """
+    for row, image_id in enumerate(truth["source_id"].tolist()):
+      if truth["present"][row] and image_id not in self._images:
+        self._images[image_id] = {
+          "id": image_id,
+          "height": int(truth["height"][row]),
+          "width": int(truth["width"][row]),
+        }
+        self._add_annotations(image_id, {key: truth[key][row] for key in truth})
+        self._add_detections(image_id, {key: detections[key][row] for key in detections})
+
+  def _add_annotations(self, image_id: int, truth: Arrays) -> None:
+    valid = truth["valid"].astype(bool)
+    boxes = _xywh(truth["boxes"][valid])
+    columns = (truth[key][valid].tolist() for key in ("classes", "area", "is_crowd"))
+    for box, category, area, crowd in zip(boxes.tolist(), *columns, strict=True):
+      self._annotations.append(
+        {
+          "id": len(self._annotations) + 1,
+          "image_id": image_id,
+          "category_id": category,
+          "bbox": box,
+          "area": area,
+          "iscrowd": int(crowd),
+        }
+      )
+
+  def _add_detections(self, image_id: int, detections: Arrays) -> None:
+    count = int(detections["count"])
+    boxes = _xywh(detections["boxes"][:count])
+    ids = np.full([count, 1], image_id)
+    scores, classes = (detections[key][:count, None] for key in ("scores", "classes"))
+    self._detections.append(np.concatenate([ids, boxes, scores, classes], axis=1, dtype=np.float64))
+
+  def ground_truth(self) -> dict[str, list]:
+    """What was added, as a COCO instances data set."""
+    images = list(self._images.values())
+    return {"images": images, "annotations": self._annotations, "categories": self._categories}
+
+  def results(self) -> np.ndarray:
+    """The detections: [n, 7] image id, x, y, w, h, score, category id; pixels."""
+    return np.concatenate([np.zeros([0, 7]), *self._detections])
+
+  def evaluate(self) -> dict[str, float]:
+    """The 12 figures of `METRICS`, each in 0..1, or −1 where no object is of that size."""
+    with contextlib.redirect_stdout(io.StringIO()):
+      truth = hotcoco.COCO(self.ground_truth())
+      evaluation = hotcoco.COCOeval(truth, truth.load_res(self.results()), "bbox")
+      evaluation.evaluate()
+      evaluation.accumulate()
+      evaluation.summarize()
+    return {name: float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
+
+
+def _xywh(boxes: np.ndarray) -> np.ndarray:
+  """Corners yxyx [n, 4] → left, top, width, height [n, 4] float64, as COCO stores boxes."""
+  ymin, xmin, ymax, xmax = np.asarray(boxes, np.float64).reshape(-1, 4).T
+  return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)

@@ -1,0 +1,78 @@
+"""Convolutions padded as the originals pad: the same number of zeros on both sides.
+
+TensorFlow's SAME puts the odd zero of a strided convolution behind; PyTorch and Darknet put
+(kernel − 1) / 2 on either side. At stride 2 the two see different pixels.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from official.layers.activations import ACTIVATIONS
+from official.layers.normalization import BatchNorm
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class Conv2D(tf_keras.layers.Conv2D):
+  """`tf_keras.layers.Conv2D` with symmetric zero padding of (kernel − 1) // 2; kernel is odd."""
+
+  def __init__(self, filters: int, kernel_size: int, strides: int = 1, **kwargs: Any) -> None:
+    super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs})
+
+  def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    pads = [[(size - 1) // 2] * 2 for size in self.kernel_size]
+    return tf.nn.conv2d(inputs, kernel, self.strides, [[0, 0], *pads, [0, 0]])
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class ConvNorm(tf_keras.layers.Layer):
+  """Convolution without bias → BatchNorm → activation: Darknet's `[convolutional]` section.
+
+  [b, h, w, c] → [b, ⌈h / strides⌉, ⌈w / strides⌉, filters].
+
+  Args:
+    filters: output channels.
+    kernel_size: side of the kernel, odd.
+    strides: of both axes.
+    activation: a key of `ACTIVATIONS`.
+    momentum: of the BatchNorm.
+    epsilon: of the BatchNorm.
+  """
+
+  def __init__(
+    self,
+    filters: int,
+    kernel_size: int = 3,
+    strides: int = 1,
+    activation: str = "leaky",
+    momentum: float = 0.97,
+    epsilon: float = 1e-5,
+    **kwargs: Any,
+  ) -> None:
+    super().__init__(**kwargs)
+    self._config = {
+      "filters": filters,
+      "kernel_size": kernel_size,
+      "strides": strides,
+      "activation": activation,
+      "momentum": momentum,
+      "epsilon": epsilon,
+    }
+    self.conv = Conv2D(
+      filters,
+      kernel_size,
+      strides,
+      use_bias=False,
+      kernel_initializer=tf_keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+      dtype=self.dtype_policy,
+      name="conv",
+    )
+    self.norm = BatchNorm(momentum, epsilon, dtype=self.dtype_policy, name="norm")
+    self.activation = ACTIVATIONS[activation]
+
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    return self.activation(self.norm(self.conv(inputs), training=training))
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | self._config

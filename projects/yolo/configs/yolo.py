@@ -1,0 +1,88 @@
+"""Configuration of a YOLO task, and the experiments that are built from it."""
+
+import dataclasses
+
+from official.core import config_definitions as cfg
+from official.modeling import hyperparams
+from projects.yolo.configs.data import DataConfig
+
+
+@dataclasses.dataclass
+class Detection(hyperparams.Config):
+  """Post-processing, see `projects.yolo.ops.nms.detect`.
+
+  Attributes:
+    score_threshold: detections below are dropped; COCO's evaluation wants it low.
+    iou_threshold: boxes of one class that overlap by more are one object.
+    candidates: how many (box, class) pairs of an image are looked at.
+    max_detections: how many are kept.
+  """
+
+  score_threshold: float = 0.001
+  iou_threshold: float = 0.6
+  candidates: int = 1000
+  max_detections: int = 100
+
+
+@dataclasses.dataclass
+class Model(hyperparams.Config):
+  """The network.
+
+  Attributes:
+    variant: name in `projects.yolo.modeling.variants.VARIANTS`.
+    num_classes: classes, without background.
+    input_size: side of the square input in pixels, a multiple of 32.
+    coordinates: `exponential` or `scaled`, see `decoding.py`; empty for the variant's own.
+    anchors: width, height, width, … in pixels, finest level first; empty for the variant's own.
+    norm_momentum: of BatchNorm, in Keras' convention.
+    norm_epsilon: of BatchNorm.
+    detection: post-processing.
+  """
+
+  variant: str = "v4-tiny"
+  num_classes: int = 80
+  input_size: int = 416
+  coordinates: str = ""
+  anchors: list[float] = dataclasses.field(default_factory=list)
+  norm_momentum: float = 0.97
+  norm_epsilon: float = 1e-5
+  detection: Detection = dataclasses.field(default_factory=Detection)
+
+
+@dataclasses.dataclass
+class Losses(hyperparams.Config):
+  """Gains of the loss terms, see `projects.yolo.losses.yolo_loss.LossWeights`.
+
+  Attributes:
+    box: gain of 1 − CIoU.
+    objectness: gain of the objectness cross-entropy.
+    classes: gain of the class cross-entropy.
+    ratio_threshold: an anchor fits while its sides are within this factor of the object's.
+  """
+
+  box: float = 0.05
+  objectness: float = 1.0
+  classes: float = 0.5
+  ratio_threshold: float = 4.0
+
+
+@dataclasses.dataclass
+class YoloTask(cfg.TaskConfig):
+  """A detection task.
+
+  Attributes:
+    model: the network.
+    train_data: input of training.
+    validation_data: input of evaluation.
+    losses: gains.
+    categories: path of the sidecar that names the categories; empty: the one beside the records.
+    weight_decay: on convolution kernels only, as ScaledYOLOv4 (not on BatchNorm, not on biases).
+  """
+
+  model: Model = dataclasses.field(default_factory=Model)
+  train_data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(is_training=True))
+  validation_data: DataConfig = dataclasses.field(
+    default_factory=lambda: DataConfig(is_training=False, drop_remainder=False)
+  )
+  losses: Losses = dataclasses.field(default_factory=Losses)
+  weight_decay: float = 0.0005

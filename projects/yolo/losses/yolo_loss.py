@@ -1,0 +1,127 @@
+"""ScaledYOLOv4's loss as pure functions: box (CIoU), objectness and class (cross-entropy).
+
+Per level, over the places that `assign` makes responsible:
+- box: mean of 1 − CIoU;
+- objectness: cross-entropy over every place, the target being the place's CIoU (0 elsewhere)
+  without gradient, weighted by level;
+- class: mean of the binary cross-entropies.
+
+Where two objects fall on one place, its objectness target is the larger CIoU (the original:
+whichever was written last).
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from projects.yolo.losses.assignment import Assignment, assign
+from projects.yolo.modeling.decoding import Coordinates, decode_xywh
+from projects.yolo.ops.boxes import ciou, xywh_to_yxyx, yxyx_to_xywh
+
+# Weights of the levels' objectness, finest first: finer grids have more empty places.
+LEVEL_BALANCE = {2: (4.0, 1.0), 3: (4.0, 1.0, 0.4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+  """Gains of the three terms and the rule of assignment; the defaults are ScaledYOLOv4's.
+
+  Attributes:
+    box: gain of the box term.
+    objectness: gain of the objectness term.
+    classes: gain of the class term.
+    ratio_threshold: see `assign`.
+  """
+
+  box: float = 0.05
+  objectness: float = 1.0
+  classes: float = 0.5
+  ratio_threshold: float = 4.0
+
+
+def yolo_loss(
+  raw: dict[str, tf.Tensor],
+  labels: dict[str, tf.Tensor],
+  coordinates: Coordinates,
+  weights: LossWeights,
+) -> dict[str, tf.Tensor]:
+  """The loss and its terms.
+
+  Args:
+    raw: {level: [b, h, w, a, 5 + classes]}, static but for b.
+    labels: `boxes` [b, n, 4] yxyx in 0..1 of the input, `classes` [b, n] int32 and `valid` [b, n]
+      bool.
+    coordinates: of the network.
+    weights: of the terms.
+
+  Returns:
+    Scalars `box_loss`, `objectness_loss`, `class_loss` (weighted, means over the batch) and
+    `total_loss`, their sum.
+  """
+  terms = [
+    _level_loss(raw[str(level)], labels, coordinates, level, weights)
+    for level in sorted(coordinates.anchors)
+  ]
+  boxes, objectness, classes = zip(*terms, strict=True)
+  balance = LEVEL_BALANCE[len(terms)]
+  losses = {
+    "box_loss": weights.box * tf.add_n(boxes),
+    "objectness_loss": weights.objectness
+    * tf.add_n([share * term for share, term in zip(balance, objectness, strict=True)]),
+    "class_loss": weights.classes * tf.add_n(classes),
+  }
+  return losses | {"total_loss": tf.add_n(list(losses.values()))}
+
+
+def _level_loss(
+  raw: tf.Tensor,
+  labels: dict[str, tf.Tensor],
+  coordinates: Coordinates,
+  level: int,
+  weights: LossWeights,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  _, height, width, count, channels = raw.shape
+  size = tf.constant([width, height, width, height], raw.dtype)
+  places = assign(
+    yxyx_to_xywh(tf.cast(labels["boxes"], raw.dtype)) * size,
+    labels["classes"],
+    labels["valid"],
+    tf.constant(coordinates.anchors[level], raw.dtype) / 2**level,
+    height,
+    width,
+    ratio_threshold=weights.ratio_threshold,
+    neighbours=coordinates.scale_xy >= 2,
+  )
+  flat = tf.reshape(raw, [-1, height * width * count, channels])
+  picked = tf.gather(flat, places.index, batch_dims=1)  # [b, p, 5 + classes]
+  overlap = _overlap(picked, places, coordinates)
+  mask = tf.cast(places.mask, raw.dtype)
+  responsible = tf.maximum(tf.reduce_sum(mask), 1)
+  target = _objectness_target(places, tf.stop_gradient(overlap), flat[..., 4])
+  one_hot = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
+  class_loss = tf.reduce_mean(_cross_entropy(one_hot, picked[..., 5:]), axis=-1)
+  return (
+    tf.reduce_sum((1 - overlap) * mask) / responsible,
+    tf.reduce_mean(_cross_entropy(target, flat[..., 4])),
+    tf.reduce_sum(class_loss * mask) / responsible,
+  )
+
+
+def _overlap(picked: tf.Tensor, places: Assignment, coordinates: Coordinates) -> tf.Tensor:
+  """CIoU [b, p] of each candidate's prediction with its object."""
+  predicted = decode_xywh(picked, places.cells, places.anchors, coordinates)
+  # Unused candidates look at a unit box: finite, and out of the sums by their mask.
+  boxes = tf.where(places.mask[..., None], places.boxes, tf.ones_like(places.boxes))
+  return ciou(xywh_to_yxyx(predicted), xywh_to_yxyx(boxes))
+
+
+def _objectness_target(places: Assignment, overlap: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  """The largest overlap at each place, 0 where nothing is assigned: [b, h · w · a]."""
+  batch = tf.broadcast_to(tf.range(tf.shape(like)[0])[:, None], tf.shape(places.index))
+  values = tf.where(places.mask, tf.maximum(overlap, 0), 0)
+  where = tf.stack([batch, places.index], axis=-1)
+  return tf.tensor_scatter_nd_max(tf.zeros_like(like), where, values)
+
+
+def _cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+  return tf.nn.sigmoid_cross_entropy_with_logits(target, logits)

@@ -1,0 +1,65 @@
+"""From configuration to network."""
+
+import tensorflow as tf
+
+from official.cli.errors import UserError
+from projects.yolo.configs.yolo import Losses, Model
+from projects.yolo.losses.yolo_loss import LossWeights
+from projects.yolo.modeling.decoding import DECODERS, Coordinates
+from projects.yolo.modeling.variants import Anchors, Variant, get_variant
+from projects.yolo.modeling.yolo import DetectionLimits, Yolo
+
+_SCALE_XY = {"exponential": 1.0, "scaled": 2.0}  # Of a form that is not the variant's own.
+
+
+def build_yolo(config: Model) -> Yolo:
+  """The network that `config` describes, with its variables made.
+
+  Raises:
+    UserError: unknown variant or coordinates, an input size that no grid fits, or anchors that do
+      not divide among the levels.
+  """
+  stride = 2 ** get_variant(config.variant).levels[-1]
+  if config.input_size < stride or config.input_size % stride:
+    raise UserError(f"task.model.input_size {config.input_size}: use a multiple of {stride}")
+  model = Yolo(
+    variant=config.variant,
+    num_classes=config.num_classes,
+    input_size=config.input_size,
+    coordinates=build_coordinates(config),
+    limits=DetectionLimits(**config.detection.as_dict()),
+    momentum=config.norm_momentum,
+    epsilon=config.norm_epsilon,
+  )
+  model.build(tf.TensorShape([None, config.input_size, config.input_size, 3]))
+  return model
+
+
+def build_coordinates(config: Model) -> Coordinates:
+  """How the network's outputs become boxes: the variant's own way, or as the configuration says."""
+  variant = get_variant(config.variant)
+  form = config.coordinates or variant.coordinates
+  if form not in DECODERS:
+    raise UserError(f"task.model.coordinates '{form}': use one of {', '.join(DECODERS)}")
+  scale_xy = variant.scale_xy if form == variant.coordinates else _SCALE_XY[form]
+  anchors = _split_anchors(config.anchors, variant) if config.anchors else variant.anchors
+  return Coordinates(form, scale_xy, anchors)
+
+
+def loss_weights(config: Losses) -> LossWeights:
+  """The loss's gains, as its functions take them."""
+  return LossWeights(**config.as_dict())
+
+
+def _split_anchors(flat: list[float], variant: Variant) -> dict[int, Anchors]:
+  """Width, height, width, … → pairs by level, finest first."""
+  share, rest = divmod(len(flat), 2 * len(variant.levels))
+  if rest:
+    raise UserError(
+      f"task.model.anchors has {len(flat)} numbers: give width and height of as many anchors to "
+      f"each of the {len(variant.levels)} levels"
+    )
+  pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
+  return {
+    level: pairs[index * share : (index + 1) * share] for index, level in enumerate(variant.levels)
+  }

@@ -1,0 +1,103 @@
+"""Backbone, decoder and head of a variant, each a Keras model as TFMG's factories return."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from official.layers.convolution import Conv2D, ConvNorm
+from projects.yolo.modeling.builder import Style, apply_rows
+from projects.yolo.modeling.variants import Variant
+
+Features = dict[str, tf.Tensor]
+
+
+def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf_keras.Model:
+  """Image [b, s, s, 3] → {"c3", "c4", "c5"} (those that the decoder reads), stride 2ⁿ at cn."""
+  image = tf_keras.Input([input_size, input_size, 3], name="image")
+  tensors = apply_rows(variant.backbone, {"image": image}, style, last="image")
+  features = {f"c{level}": tensors[f"c{level}"] for level in variant.levels}
+  return _with_specs(tf_keras.Model(image, features, name="backbone"))
+
+
+def build_decoder(variant: Variant, style: Style, backbone: tf_keras.Model) -> tf_keras.Model:
+  """Backbone features → {"p3", "p4", "p5"} (the variant's levels)."""
+  inputs = _inputs_like(backbone)
+  tensors = apply_rows(variant.decoder, inputs, style, last=f"c{variant.levels[-1]}")
+  features = {f"p{level}": tensors[f"p{level}"] for level in variant.levels}
+  return _with_specs(tf_keras.Model(inputs, features, name="decoder"))
+
+
+def build_head(
+  variant: Variant, style: Style, decoder: tf_keras.Model, num_classes: int
+) -> tf_keras.Model:
+  """Pyramid → {"3": [b, h, w, anchors, 5 + classes], …}, raw.
+
+  The last axis is x, y, w, h, objectness, classes; no activation is applied. Outputs are at least
+  float32, whatever the compute dtype.
+  """
+  inputs = _inputs_like(decoder)
+  outputs = {}
+  for level in variant.levels:
+    anchors = len(variant.anchors[level])
+    x = ConvNorm(variant.head[level], **vars(style), name=f"p{level}/conv")(inputs[f"p{level}"])
+    x = Conv2D(
+      anchors * (5 + num_classes),
+      kernel_size=1,
+      bias_initializer=PriorBias(anchors, num_classes, 2**level),
+      name=f"p{level}/output",
+    )(x)
+    outputs[str(level)] = SplitAnchors(anchors, name=f"p{level}/split")(x)
+  return tf_keras.Model(inputs, outputs, name="head")
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class PriorBias(tf_keras.initializers.Initializer):
+  """Starts outputs at the share of anchors that hold an object, so that the first steps are calm.
+
+  About 8 objects on a 640² image, and classes at 0.6 / (classes − 0.99), as ScaledYOLOv4 starts
+  (after Lin et al. 2017, sec. 3.3).
+  """
+
+  def __init__(self, anchors: int, num_classes: int, stride: int) -> None:
+    self._config = {"anchors": anchors, "num_classes": num_classes, "stride": stride}
+
+  def __call__(self, shape: tf.TensorShape, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+    classes, stride = self._config["num_classes"], self._config["stride"]
+    objectness = math.log(8 / (640 / stride) ** 2)
+    each = [0.0] * 4 + [objectness] + [math.log(0.6 / (classes - 0.99))] * classes
+    return tf.reshape(tf.constant(each * self._config["anchors"], dtype), shape)
+
+  def get_config(self) -> dict[str, int]:
+    return self._config
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class SplitAnchors(tf_keras.layers.Layer):
+  """[b, h, w, anchors · n] → [b, h, w, anchors, n], in float32 or better."""
+
+  def __init__(self, anchors: int, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self.anchors = anchors
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(inputs)
+    height, width = (inputs.shape[i] or shape[i] for i in (1, 2))
+    outputs = tf.reshape(
+      inputs, [-1, height, width, self.anchors, inputs.shape[-1] // self.anchors]
+    )
+    return outputs if inputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | {"anchors": self.anchors}
+
+
+def _inputs_like(model: tf_keras.Model) -> Features:
+  return {name: tf_keras.Input(spec[1:], name=name) for name, spec in model.output_specs.items()}
+
+
+def _with_specs(model: tf_keras.Model) -> tf_keras.Model:
+  """TFMG's convention: `output_specs` tells the next part which shapes to expect."""
+  model.output_specs = {name: tensor.shape for name, tensor in model.output.items()}
+  return model

@@ -1,0 +1,115 @@
+"""The whole network: backbone → decoder → head → (outside training) detections."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from projects.yolo.modeling.builder import Style
+from projects.yolo.modeling.decoding import Coordinates, decode_level
+from projects.yolo.modeling.networks import build_backbone, build_decoder, build_head
+from projects.yolo.modeling.variants import get_variant
+from projects.yolo.ops.boxes import xywh_to_yxyx
+from projects.yolo.ops.nms import Detections, detect
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionLimits:
+  """Thresholds of post-processing; see `projects.yolo.ops.nms.detect`."""
+
+  score_threshold: float = 0.001
+  iou_threshold: float = 0.6
+  candidates: int = 1000
+  max_detections: int = 100
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class Yolo(tf_keras.Model):
+  """A YOLO of the variant table.
+
+  Args:
+    variant: name in `VARIANTS`.
+    num_classes: classes, without background.
+    input_size: side of the square input in pixels, a multiple of the largest stride.
+    coordinates: how outputs become boxes.
+    limits: of post-processing.
+    momentum: of BatchNorm.
+    epsilon: of BatchNorm.
+  """
+
+  def __init__(
+    self,
+    variant: str,
+    num_classes: int,
+    input_size: int,
+    coordinates: Coordinates,
+    limits: DetectionLimits | None = None,
+    momentum: float = 0.97,
+    epsilon: float = 1e-5,
+    **kwargs: Any,
+  ) -> None:
+    super().__init__(**kwargs)
+    table = get_variant(variant)
+    style = Style(table.activation, momentum, epsilon)
+    self.backbone = build_backbone(table, style, input_size)
+    self.decoder = build_decoder(table, style, self.backbone)
+    self.head = build_head(table, style, self.decoder, num_classes)
+    self.coordinates = coordinates
+    self.limits = limits or DetectionLimits()
+    self._config = {
+      "variant": variant,
+      "num_classes": num_classes,
+      "input_size": input_size,
+      "coordinates": dataclasses.asdict(coordinates),
+      "limits": dataclasses.asdict(self.limits),
+      "momentum": momentum,
+      "epsilon": epsilon,
+    }
+
+  def call(self, images: tf.Tensor, training: bool = False) -> dict[str, Any]:
+    """Runs the network.
+
+    Args:
+      images: [b, s, s, 3]: uint8 in 0..255, or floats in 0..1.
+      training: whether BatchNorm uses the batch's statistics; leaves out the detections.
+
+    Returns:
+      `raw`: {level: [b, h, w, anchors, 5 + classes]}; outside training also `detections`, boxes
+      yxyx in pixels of the input (see `detect`).
+    """
+    if images.dtype == tf.uint8:
+      images = tf.cast(images, self.compute_dtype) / 255
+    features = self.backbone(images, training=training)
+    raw = self.head(self.decoder(features, training=training), training=training)
+    return {"raw": raw} if training else {"raw": raw, "detections": self.detections(raw)}
+
+  def detections(self, raw: dict[str, tf.Tensor]) -> Detections:
+    """Boxes yxyx in pixels of the input, classes and scores, from raw outputs."""
+    levels = [
+      decode_level(raw[str(level)], level, self.coordinates)
+      for level in sorted(self.coordinates.anchors)
+    ]
+    boxes, scores = (tf.concat(parts, axis=1) for parts in zip(*levels, strict=True))
+    return detect(xywh_to_yxyx(boxes), scores, **vars(self.limits))
+
+  @property
+  def checkpoint_items(self) -> dict[str, tf_keras.Model]:
+    """Parts that TFMG saves by name, so that another task can start from one of them."""
+    return {"backbone": self.backbone, "decoder": self.decoder, "head": self.head}
+
+  def get_config(self) -> dict[str, Any]:
+    return self._config
+
+  @classmethod
+  def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Yolo":
+    coordinates = dict(config["coordinates"])
+    # JSON knows neither integer keys nor tuples.
+    coordinates["anchors"] = {
+      int(level): tuple(map(tuple, rows)) for level, rows in coordinates["anchors"].items()
+    }
+    parts = {
+      "coordinates": Coordinates(**coordinates),
+      "limits": DetectionLimits(**config["limits"]),
+    }
+    return cls(**config | parts)

@@ -1,0 +1,90 @@
+"""Greedy non-maximum suppression with static shapes, in one piece that XLA compiles.
+
+Greedy suppression keeps box i unless a kept box before it (higher score) overlaps it. That is the
+only fixed point of keep = ¬(overlapᵀ · keep); iterating from "keep all" settles box after box from
+the top, so the loop ends after as many rounds as the longest chain of suppressions: a few.
+"""
+
+import tensorflow as tf
+
+from projects.yolo.ops.boxes import pairwise_iou
+
+Detections = dict[str, tf.Tensor]
+
+
+def suppress(boxes: tf.Tensor, valid: tf.Tensor, iou_threshold: float) -> tf.Tensor:
+  """Greedy suppression of boxes in descending order of score.
+
+  Args:
+    boxes: [b, k, 4] yxyx, best first.
+    valid: [b, k] bool; invalid boxes neither survive nor suppress.
+    iou_threshold: a pair that overlaps by more than this is one object.
+
+  Returns:
+    [b, k] bool: the boxes that survive.
+  """
+  count = boxes.shape[1]
+  before = tf.linalg.band_part(tf.ones([count, count], tf.bool), 0, -1)
+  before &= ~tf.eye(count, dtype=tf.bool)
+  # [b, i, j]: i stands before j and overlaps it.
+  beats = (pairwise_iou(boxes, boxes) > iou_threshold) & before
+
+  def settle(_: tf.Tensor, keep: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    beaten = tf.reduce_any(beats & keep[:, :, None], axis=1)
+    new = valid & ~beaten
+    return tf.reduce_any(new != keep), new
+
+  _, keep = tf.while_loop(
+    lambda changed, _: changed, settle, (tf.constant(True), valid), maximum_iterations=count
+  )
+  return keep
+
+
+def detect(
+  boxes: tf.Tensor,
+  scores: tf.Tensor,
+  *,
+  score_threshold: float,
+  iou_threshold: float,
+  candidates: int,
+  max_detections: int,
+) -> Detections:
+  """Class-wise suppression: boxes of different classes never suppress each other.
+
+  Args:
+    boxes: [b, n, 4] yxyx.
+    scores: [b, n, classes] in 0..1; each (box, class) pair is a candidate.
+    score_threshold: candidates below are dropped.
+    iou_threshold: see `suppress`.
+    candidates: how many of the best pairs are looked at; the rest is dropped.
+    max_detections: rows of the result.
+
+  Returns:
+    `boxes` [b, m, 4], `classes` [b, m] int32 (−1 behind the last), `scores` [b, m] (0 behind the
+    last), best first, and `count` [b] int32.
+  """
+  num_classes = scores.shape[-1]
+  candidates = min(candidates, boxes.shape[1] * num_classes)
+  top, index = tf.math.top_k(tf.reshape(scores, [-1, boxes.shape[1] * num_classes]), candidates)
+  classes = index % num_classes
+  boxes = tf.gather(boxes, index // num_classes, batch_dims=1)
+  # Moved apart by class, boxes of two classes cannot overlap.
+  span = tf.reduce_max(tf.abs(boxes)) * 2 + 1
+  apart = boxes + tf.cast(classes, boxes.dtype)[..., None] * span
+  keep = suppress(apart, top > score_threshold, iou_threshold)
+  return _best(boxes, classes, tf.where(keep, top, 0), max_detections)
+
+
+def _best(boxes: tf.Tensor, classes: tf.Tensor, scores: tf.Tensor, count: int) -> Detections:
+  """The `count` best rows, padded where there are fewer."""
+  missing = max(count - scores.shape[1], 0)
+  scores, order = tf.math.top_k(scores, min(count, scores.shape[1]))
+  found = scores > 0
+  classes = tf.where(found, tf.gather(classes, order, batch_dims=1), -1)
+  boxes = tf.where(found[..., None], tf.gather(boxes, order, batch_dims=1), 0)
+  return {
+    "boxes": tf.pad(boxes, [[0, 0], [0, missing], [0, 0]]),
+    "classes": tf.pad(classes, [[0, 0], [0, missing]], constant_values=-1),
+    "scores": tf.pad(scores, [[0, 0], [0, missing]]),
+    "count": tf.reduce_sum(tf.cast(found, tf.int32), axis=-1),
+  }

@@ -1,0 +1,197 @@
+"""The detection task: what TFMG's trainer asks of a YOLO."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from official.cli.errors import UserError
+from official.core import base_task, task_factory
+from official.datasets.coco import Category
+from official.evaluation.coco import CocoBoxEvaluator
+from official.reports.boxes import detections_to_boxes, draw_boxes
+from projects.yolo.configs.data import DataConfig
+from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
+from projects.yolo.dataloaders.categories import read_categories
+from projects.yolo.dataloaders.yolo_input import build_dataset
+from projects.yolo.losses.yolo_loss import yolo_loss
+from projects.yolo.modeling.factory import build_coordinates, build_yolo, loss_weights
+from projects.yolo.modeling.yolo import Yolo
+from projects.yolo.ops.boxes import to_image_pixels
+
+Logs = dict[str, Any]
+
+LOSS_TERMS = ("box_loss", "objectness_loss", "class_loss")
+_ON_HOST = ("detections", "groundtruths", "images", "boxes_on_input")
+_PICTURES = 4  # How many predicted images an evaluation shows in TensorBoard.
+_PICTURE_SCORE = 0.3
+
+
+@task_factory.register_task_cls(YoloTaskConfig)
+class YoloTask(base_task.Task):
+  """Trains and evaluates a `Yolo` on boxes."""
+
+  def build_model(self) -> Yolo:
+    """The network of the configuration, its variables made."""
+    return build_yolo(self.task_config.model)
+
+  def initialize(self, model: Yolo) -> None:
+    """Loads `init_checkpoint` (a file, or a folder's latest) into the model, strictly."""
+    path = self.task_config.init_checkpoint
+    if not path:
+      return
+    path = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
+    if not path:
+      raise UserError(
+        f"task.init_checkpoint: no checkpoint in '{self.task_config.init_checkpoint}'"
+      )
+    status = tf.train.Checkpoint(model=model).read(path)
+    status.expect_partial().assert_existing_objects_matched()
+
+  def categories(self, params: DataConfig) -> list[Category]:
+    """Classes of the data; raises `UserError` where the network has another number of them."""
+    things = read_categories(params, self.task_config.categories)
+    expected = self.task_config.model.num_classes
+    if len(things) != expected:
+      raise UserError(
+        f"task.model.num_classes is {expected}, but the data has {len(things)} thing categories"
+      )
+    return things
+
+  def build_inputs(
+    self,
+    params: DataConfig,
+    input_context: tf.distribute.InputContext | None = None,
+    start_step: int = 0,
+  ) -> tf.data.Dataset:
+    """Batches of images and labels, from global step `start_step` on."""
+    return build_dataset(
+      params,
+      input_size=self.task_config.model.input_size,
+      category_ids=[category.id for category in self.categories(params)],
+      input_context=input_context,
+      start_step=start_step,
+    )
+
+  def build_losses(
+    self, labels: Mapping[str, tf.Tensor], model_outputs: Logs, aux_losses: Any = None
+  ) -> dict[str, tf.Tensor]:
+    """The loss and its terms, see `yolo_loss`."""
+    del aux_losses
+    return yolo_loss(
+      model_outputs["raw"],
+      labels,
+      build_coordinates(self.task_config.model),
+      loss_weights(self.task_config.losses),
+    )
+
+  def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
+    """Means of the loss terms; AP is computed on the host, see `aggregate_logs`."""
+    del training
+    return [tf_keras.metrics.Mean(name, dtype=tf.float32) for name in LOSS_TERMS]
+
+  def train_step(
+    self,
+    inputs: tuple[tf.Tensor, Logs],
+    model: Yolo,
+    optimizer: tf_keras.optimizers.Optimizer,
+    metrics: list[tf_keras.metrics.Metric] | None = None,
+  ) -> Logs:
+    """Forward, backward, update; returns the loss and its terms.
+
+    As the original, the gradient is that of loss × images on the replica, summed over replicas, and
+    weight decay is coupled: it is added to the gradient of convolution kernels.
+    """
+    images, labels = inputs
+    with tf.GradientTape() as tape:
+      losses = self.build_losses(labels, model(images, training=True))
+      objective = losses["total_loss"] * tf.cast(tf.shape(images)[0], losses["total_loss"].dtype)
+      if scaling := isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        objective = optimizer.get_scaled_loss(objective)
+    variables = model.trainable_variables
+    gradients = tape.gradient(objective, variables)
+    if scaling:
+      gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(self._decayed(gradients, model), variables, strict=True))
+    return self._log(losses, metrics)
+
+  def validation_step(
+    self,
+    inputs: tuple[tf.Tensor, Logs],
+    model: Yolo,
+    metrics: list[tf_keras.metrics.Metric] | None = None,
+  ) -> Logs:
+    """Forward and detections, in pixels of the original images; nothing leaves the device yet."""
+    images, labels = inputs
+    outputs = model(images, training=False)
+    truth = labels["groundtruths"]
+    detections = dict(outputs["detections"])
+    size = tf.stack([truth["height"], truth["width"]], axis=-1)
+    detections["boxes"] = to_image_pixels(detections["boxes"], labels["image_info"], size)
+    losses = self.build_losses(labels, outputs)
+    logs = {**self._log(losses, metrics), "detections": detections, "groundtruths": truth}
+    if self.task_config.allow_image_summary:
+      logs |= {"images": images, "boxes_on_input": outputs["detections"]["boxes"]}
+    return logs
+
+  def aggregate_logs(self, state: Logs | None, step_outputs: Logs) -> Logs:
+    """Adds a step's outputs, of all local replicas, to the evaluator on the host."""
+    state = state or {"evaluator": self._evaluator(), "pictures": []}
+    outputs = _to_host({key: value for key, value in step_outputs.items() if key in _ON_HOST})
+    state["evaluator"].add(outputs["groundtruths"], outputs["detections"])
+    if len(state["pictures"]) < _PICTURES and "images" in outputs:
+      state["pictures"] += self._pictures(outputs)
+    return state
+
+  def reduce_aggregated_logs(self, aggregated_logs: Logs, global_step: Any = None) -> Logs:
+    """COCO's 12 box figures, and pictures under `image/detections` where they were asked for."""
+    del global_step
+    logs: Logs = aggregated_logs["evaluator"].evaluate()
+    if aggregated_logs["pictures"]:
+      logs["image/detections"] = np.stack(aggregated_logs["pictures"][:_PICTURES])
+    return logs
+
+  def _names(self) -> list[str]:
+    return [category.name for category in self.categories(self.task_config.validation_data)]
+
+  def _evaluator(self) -> CocoBoxEvaluator:
+    return CocoBoxEvaluator(self._names())
+
+  def _pictures(self, outputs: Logs) -> list[np.ndarray]:
+    """The input images with what was detected on them, [h, w, 3] uint8 each."""
+    names = self._names()
+    pictures = []
+    for row, image in enumerate(outputs["images"][:_PICTURES]):
+      detections = {key: value[row] for key, value in outputs["detections"].items()}
+      detections["boxes"] = outputs["boxes_on_input"][row]
+      boxes = detections_to_boxes(detections, names, _PICTURE_SCORE)
+      pictures.append(np.asarray(draw_boxes(image, boxes)))
+    return pictures
+
+  def _decayed(self, gradients: list[tf.Tensor], model: Yolo) -> list[tf.Tensor]:
+    """Gradients with weight decay on convolution kernels: by the variable's role, not its name."""
+    kernels = {
+      layer.kernel.ref() for layer in model.submodules if isinstance(layer, tf_keras.layers.Conv2D)
+    }
+    return [
+      gradient + self.task_config.weight_decay * tf.cast(variable, gradient.dtype)
+      if variable.ref() in kernels
+      else gradient
+      for gradient, variable in zip(gradients, model.trainable_variables, strict=True)
+    ]
+
+  def _log(
+    self, losses: dict[str, tf.Tensor], metrics: list[tf_keras.metrics.Metric] | None
+  ) -> Logs:
+    for metric in metrics or []:
+      metric.update_state(losses[metric.name])
+    return {self.loss: losses["total_loss"]} | {term: losses[term] for term in LOSS_TERMS}
+
+
+def _to_host(outputs: Any) -> Any:
+  """Tuples of the replicas' tensors → arrays of all their rows."""
+  if isinstance(outputs, Mapping):
+    return {key: _to_host(value) for key, value in outputs.items()}
+  return np.concatenate([np.asarray(part) for part in outputs])
