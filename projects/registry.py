@@ -1,3 +1,4 @@
-"""Registers every project's experiments, by importing them."""
+"""Registers every project's experiments and tasks, by importing them."""
 
-import projects.yolo.configs.yolo  # noqa: F401
+import projects.yolo.configs.experiments
+import projects.yolo.tasks.yolo  # noqa: F401

@@ -75,7 +75,8 @@ class YoloTask(cfg.TaskConfig):
     train_data: input of training.
     validation_data: input of evaluation.
     losses: gains.
-    categories: path of the sidecar that names the categories; empty: the one beside the records.
+    categories: COCO annotation file whose category table holds; empty: what the records' sidecar or
+      TFDS says.
     weight_decay: on convolution kernels only, as ScaledYOLOv4 (not on BatchNorm, not on biases).
   """
 
@@ -85,4 +86,5 @@ class YoloTask(cfg.TaskConfig):
     default_factory=lambda: DataConfig(is_training=False, drop_remainder=False)
   )
   losses: Losses = dataclasses.field(default_factory=Losses)
+  categories: str = ""
   weight_decay: float = 0.0005

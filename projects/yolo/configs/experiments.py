@@ -1,0 +1,125 @@
+"""The experiments: a task, a schedule and a runtime under a name that `--experiment` takes."""
+
+from official.core import config_definitions as cfg
+from official.core import exp_factory
+from official.modeling import optimization
+from projects.yolo.configs.data import Augmentation, DataConfig
+from projects.yolo.configs.yolo import Model, YoloTask
+
+_COCO_TRAIN_IMAGES = 118287
+_COCO_BATCH = 64
+_COCO_EPOCHS = 300
+
+
+@exp_factory.register_config_factory("yolo_v3_tiny_coco")
+def yolo_v3_tiny_coco() -> cfg.ExperimentConfig:
+  """YOLOv3-tiny (Redmon & Farhadi 2018) on COCO."""
+  return _coco(Model(variant="v3-tiny", input_size=416))
+
+
+@exp_factory.register_config_factory("yolo_v4_tiny_coco")
+def yolo_v4_tiny_coco() -> cfg.ExperimentConfig:
+  """YOLOv4-tiny (Wang et al. 2021) on COCO."""
+  return _coco(Model(variant="v4-tiny", input_size=416))
+
+
+@exp_factory.register_config_factory("yolo_v4_csp_coco")
+def yolo_v4_csp_coco() -> cfg.ExperimentConfig:
+  """YOLOv4-CSP (Wang et al. 2021) on COCO."""
+  return _coco(Model(variant="v4-csp", input_size=640))
+
+
+@exp_factory.register_config_factory("yolo_v4_tiny_shapes")
+def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
+  """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""
+  steps, batch = 2000, 16
+  task = YoloTask(
+    model=Model(
+      variant="v4-tiny",
+      num_classes=6,
+      input_size=128,
+      coordinates="scaled",
+      anchors=[10, 10, 16, 16, 24, 24, 32, 32, 42, 42, 56, 56],
+    ),
+    train_data=DataConfig(
+      input_path="data/shapes/train-*.tfrecord",
+      is_training=True,
+      global_batch_size=batch,
+      max_boxes=20,
+      shuffle_buffer_size=1000,
+      augmentation=Augmentation(mosaic=0.0, scale=0.0, translate=0.0),
+    ),
+    validation_data=DataConfig(
+      input_path="data/shapes/val-*.tfrecord",
+      is_training=False,
+      global_batch_size=batch,
+      drop_remainder=False,
+      max_boxes=20,
+    ),
+    allow_image_summary=True,
+  )
+  trainer = _trainer(steps, steps_per_loop=50, validation_interval=500, learning_rate=0.02)
+  trainer.optimizer_config.override({"warmup": {"linear": {"warmup_steps": 100}}})
+  trainer.optimizer_config.override({"ema": {"average_decay": 0.998}})
+  runtime = cfg.RuntimeConfig(distribution_strategy="one_device")
+  return cfg.ExperimentConfig(task=task, trainer=trainer, runtime=runtime)
+
+
+def _coco(model: Model) -> cfg.ExperimentConfig:
+  """ScaledYOLOv4's schedule: 300 epochs of batch 64, SGD with cosine decay."""
+  steps_per_epoch = _COCO_TRAIN_IMAGES // _COCO_BATCH
+  task = YoloTask(
+    model=model,
+    train_data=DataConfig(
+      input_path="data/coco/train-*.tfrecord",
+      is_training=True,
+      global_batch_size=_COCO_BATCH,
+      shuffle_buffer_size=10000,
+    ),
+    validation_data=DataConfig(
+      input_path="data/coco/val-*.tfrecord",
+      is_training=False,
+      global_batch_size=_COCO_BATCH,
+      drop_remainder=False,
+    ),
+  )
+  return cfg.ExperimentConfig(
+    task=task,
+    trainer=_trainer(
+      _COCO_EPOCHS * steps_per_epoch,
+      steps_per_loop=100,
+      validation_interval=5 * steps_per_epoch,
+      learning_rate=0.01,
+    ),
+    runtime=cfg.RuntimeConfig(distribution_strategy="mirrored", mixed_precision_dtype="bfloat16"),
+  )
+
+
+def _trainer(
+  steps: int, steps_per_loop: int, validation_interval: int, learning_rate: float
+) -> cfg.TrainerConfig:
+  return cfg.TrainerConfig(
+    train_steps=steps,
+    validation_steps=-1,
+    validation_interval=validation_interval,
+    steps_per_loop=steps_per_loop,
+    summary_interval=steps_per_loop,
+    checkpoint_interval=validation_interval,
+    best_checkpoint_export_subdir="best",
+    best_checkpoint_eval_metric="AP",
+    optimizer_config=optimization.OptimizationConfig(
+      {
+        "optimizer": {"type": "sgd", "sgd": {"momentum": 0.937, "nesterov": True}},
+        "ema": {"average_decay": 0.9999, "trainable_weights_only": False, "dynamic_decay": True},
+        "learning_rate": {
+          "type": "cosine",
+          "cosine": {
+            "initial_learning_rate": learning_rate,
+            "decay_steps": steps,
+            "alpha": 0.2,
+          },
+        },
+        "warmup": {"type": "linear", "linear": {"warmup_steps": min(1000, steps // 10)}},
+      }
+    ),
+  )
