@@ -4,82 +4,19 @@ The formats are those of https://cocodataset.org/#format-data. A box may stick o
 up to one pixel (COCO's own do, by rounding) and is clipped; further out it is a problem.
 """
 
-import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from official.cli.errors import UserError
 from official.datasets import fields
+from official.datasets.annotations import Category, Dataset, Image, Object, Panoptic, Segment
 from official.datasets.fields import Record
 from official.datasets.problems import BadInput, Problems
 
 _BOX_TOLERANCE = 1.0  # Pixels.
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-  """A row of the category table; `id` is the one in the files, not contiguous."""
-
-  id: int
-  name: str
-  isthing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-  """An object: `box` is (xmin, ymin, xmax, ymax) in pixels, `area` in pixels².
-
-  `segmentation` is as in the file (polygons or run lengths); None where it was not asked for or
-  where the object is the panoptic segment of the same id.
-  """
-
-  id: int
-  category_id: int
-  box: tuple[float, float, float, float]
-  area: float
-  is_crowd: bool
-  segmentation: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-  """A panoptic segment; `id` is its colour in the mask: R + 256 G + 65536 B."""
-
-  id: int
-  category_id: int
-  is_crowd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Panoptic:
-  """The panoptic mask of an image: the PNG's name and its segments."""
-
-  file_name: str
-  segments: tuple[Segment, ...]
-
-
-@dataclass(slots=True)
-class Image:
-  """An image with what is annotated on it; sizes in pixels."""
-
-  id: int
-  file_name: str
-  height: int
-  width: int
-  objects: list[Object] = dataclasses.field(default_factory=list)
-  panoptic: Panoptic | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-  """Images in the order of the file; categories things first, each part in the order of the ids."""
-
-  images: tuple[Image, ...]
-  categories: tuple[Category, ...]
 
 
 def load(

@@ -15,6 +15,7 @@ from pathlib import Path
 from official.cli.errors import UserError
 from official.cli.progress import Progress
 from official.datasets import coco, pool
+from official.datasets.annotations import Dataset, Image
 from official.datasets.examples import Source, make_example
 from official.datasets.files import atomic_file, make_directory, write_file
 from official.datasets.problems import Problems
@@ -60,7 +61,7 @@ class Conversion:
 @dataclass(frozen=True)
 class _Job:
   path: Path
-  images: tuple[coco.Image, ...]
+  images: tuple[Image, ...]
   source: Source
   stop: bool
   fingerprint: str
@@ -121,7 +122,7 @@ def _check_output(conversion: Conversion, images: int) -> None:
       )
 
 
-def _make_jobs(conversion: Conversion, dataset: coco.Dataset) -> list[_Job]:
+def _make_jobs(conversion: Conversion, dataset: Dataset) -> list[_Job]:
   source = Source(
     images=conversion.images,
     panoptic_masks=conversion.panoptic_masks,
@@ -142,7 +143,7 @@ def _make_jobs(conversion: Conversion, dataset: coco.Dataset) -> list[_Job]:
   return jobs
 
 
-def _fingerprint(options: list[object], images: Sequence[coco.Image], source: Source) -> str:
+def _fingerprint(options: list[object], images: Sequence[Image], source: Source) -> str:
   """A digest of all that a shard depends on; files count by name, size and time of change."""
   digest = hashlib.sha256(json.dumps(options).encode())
   for image in images:

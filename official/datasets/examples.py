@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from official.datasets.coco import Category, Image, Object
+from official.datasets.annotations import Category, Image, Object
 from official.datasets.images import check_image, read_bytes
 from official.datasets.masks import (
   decode_segmentation,

@@ -1,7 +1,8 @@
 """Segmentations: COCO's polygons, run lengths and panoptic PNGs as pixel masks."""
 
 import functools
-import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,33 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from official.datasets import fields
-from official.datasets.coco import Category, Panoptic
+from official.datasets.annotations import Category, Panoptic
 from official.datasets.problems import BadInput
 
 _THING_SEMANTIC_ID = 1
 _STUFF_OFFSET = 90  # TFMG's semantic mask holds a stuff category's id less this.
 _UNKNOWN = 65535
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_LEVEL = 3
 
 
 def encode_png(mask: np.ndarray) -> bytes:
-  """A uint8 array [h, w] as a grey PNG."""
-  out = io.BytesIO()
-  Image.fromarray(mask).save(out, format="PNG", compress_level=2)
-  return out.getvalue()
+  """A uint8 array [h, w] as a grey PNG.
+
+  Rows are stored unfiltered: for masks that is as small as what Pillow's choice among five filters
+  for each row finds, and several times faster.
+  """
+  height, width = mask.shape
+  rows = np.zeros((height, width + 1), np.uint8)  # Each row begins with its filter, 0 for none.
+  rows[:, 1:] = mask
+  header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, grey.
+  chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, _PNG_LEVEL)), (b"IEND", b""))
+  return _PNG_SIGNATURE + b"".join(_png_chunk(name, data) for name, data in chunks)
+
+
+def _png_chunk(name: bytes, data: bytes) -> bytes:
+  body = name + data
+  return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -44,7 +58,8 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
   for polygon in segmentation:
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
       raise BadInput("a polygon of the segmentation has no three points")
-    if not all(map(fields.is_number, polygon)):
+    points = np.asarray(polygon)
+    if points.ndim != 1 or points.dtype.kind not in "if" or not np.isfinite(points).all():
       raise BadInput("a polygon of the segmentation holds something else than numbers")
   return mask_api.decode(mask_api.merge(mask_api.frPyObjects(segmentation, height, width)))
 
@@ -76,10 +91,10 @@ def read_panoptic(path: Path, height: int, width: int) -> np.ndarray:
         )
       if image.mode != "RGB":
         raise BadInput(f"the mask {path} is {image.mode}, not RGB")
-      rgb = np.asarray(image)
+      padded = np.frombuffer(image.tobytes("raw", "RGBX"), "<u4")
   except (OSError, SyntaxError, ValueError) as error:
     raise BadInput(f"cannot read the mask {path}: {error}") from error
-  return rgb[..., 0] | rgb[..., 1].astype(np.uint32) << 8 | rgb[..., 2].astype(np.uint32) << 16
+  return (padded & 0xFFFFFF).reshape(height, width)
 
 
 def panoptic_masks(
@@ -112,7 +127,7 @@ def panoptic_masks(
         f"{_STUFF_OFFSET + 1} and 255 segments"
       )
   tables = {"category": category, "instance": instance, "semantic": semantic}
-  return {name: table.astype(np.uint8)[places] for name, table in tables.items()}
+  return {name: table.astype(np.uint8).take(places) for name, table in tables.items()}
 
 
 def _segment_places(ids: np.ndarray, panoptic: Panoptic) -> np.ndarray:

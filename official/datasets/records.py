@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from official.cli.errors import UserError, nearest
-from official.datasets.coco import Category
+from official.datasets.annotations import Category
 from official.datasets.files import write_file
 
 _HEADER, _FOOTER = 12, 4  # Length and its checksum before the data, the data's checksum after it.
