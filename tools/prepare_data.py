@@ -23,6 +23,12 @@ _COCO_EXAMPLES = """\
     --panoptic coco/annotations/panoptic_train2017.json \\
     --panoptic-masks coco/annotations/panoptic_train2017 --output data/coco/train --shards 256
 """
+_TFDS_EXAMPLES = """\
+  python -m tools.prepare_data tfds --images coco/train2017 coco/val2017 \\
+    --instances coco/annotations/instances_{train,val}2017.json --splits train validation \\
+    --output ~/tensorflow_datasets --name my_coco
+  then in Python: tfds.load("my_coco", split="train", data_dir="~/tensorflow_datasets")
+"""
 _COCO_NOTES = """\
 Writes PREFIX-00000-of-0000N.tfrecord and so on, PREFIX.json (categories, counts, what was left
 out) and PREFIX.manifest.json. A run that was broken off goes on where it stopped; run again on the
@@ -40,11 +46,14 @@ def main() -> None:
 
 def _parser() -> Parser:
   parser = Parser(
-    "Prepare data sets for training.", _SHAPES_EXAMPLES + _COCO_EXAMPLES, prog="prepare_data"
+    "Prepare data sets for training.",
+    _SHAPES_EXAMPLES + _COCO_EXAMPLES + _TFDS_EXAMPLES,
+    prog="prepare_data",
   )
   commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
   _add_shapes(commands)
   _add_coco(commands)
+  _add_tfds(commands)
   return parser
 
 
@@ -82,6 +91,27 @@ def _add_coco(commands: "argparse._SubParsersAction[Parser]") -> None:
   _add_on_error(parser)
   _add_workers(parser)
   parser.set_defaults(command=_coco)
+
+
+def _add_tfds(commands: "argparse._SubParsersAction[Parser]") -> None:
+  parser = commands.add_parser(
+    "tfds",
+    help="convert COCO-style annotations to a TFDS data set",
+    description="Convert COCO-style annotations to a TFDS data set with coco/2017's features.\n\n"
+    "One directory and one file for each split, in the same order. With --panoptic, the features "
+    "of\ncoco/2017_panoptic too.",
+    examples=_TFDS_EXAMPLES,
+  )
+  add = parser.add_argument
+  add("--images", type=Path, nargs="+", required=True, metavar="DIR", help="images of each split")
+  add("--instances", type=Path, nargs="+", required=True, metavar="FILE", help="instances JSON")
+  add("--panoptic", type=Path, nargs="+", default=[], metavar="FILE", help="panoptic JSON")
+  add("--panoptic-masks", type=Path, nargs="+", default=[], metavar="DIR", help="panoptic PNGs")
+  add("--splits", nargs="+", default=["train"], metavar="NAME", help="names of the splits [train]")
+  add("--output", type=Path, required=True, metavar="DATA_DIR", help="TFDS's data directory")
+  add("--name", required=True, metavar="NAME", help="name of the data set, such as my_coco")
+  _add_on_error(parser)
+  parser.set_defaults(command=_tfds)
 
 
 def _add_on_error(parser: Parser) -> None:
@@ -130,6 +160,27 @@ def _coco(arguments: argparse.Namespace) -> None:
     stop=arguments.on_error == "stop",
   )
   _report(arguments.output, convert(conversion))
+
+
+def _tfds(arguments: argparse.Namespace) -> None:
+  from absl import logging
+
+  from official.datasets.tfds_coco import CocoFolder, build
+
+  logging.set_verbosity(logging.ERROR)  # TFDS warns of a directory that is about to be made.
+  folders = CocoFolder.pair(
+    arguments.splits,
+    arguments.images,
+    arguments.instances,
+    arguments.panoptic,
+    arguments.panoptic_masks,
+  )
+  stop = arguments.on_error == "stop"
+  built = build(arguments.name, folders, arguments.output, stop)
+  for line in built.skipped:
+    print(f"left out: {line}")
+  counts = ", ".join(f"{count} in {split}" for split, count in built.examples.items())
+  print(f"{built.directory}: examples: {counts}; {len(built.skipped)} left out")
 
 
 def _report(prefix: Path, sidecar: "Sidecar") -> None:

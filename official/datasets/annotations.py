@@ -32,10 +32,15 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-  """A panoptic segment; `id` is its colour in the mask: R + 256 G + 65536 B."""
+  """A panoptic segment; `id` is its colour in the mask: R + 256 G + 65536 B.
+
+  `box` is (xmin, ymin, xmax, ymax) in pixels, `area` in pixels².
+  """
 
   id: int
   category_id: int
+  box: tuple[float, float, float, float]
+  area: float
   is_crowd: bool
 
 

@@ -4,7 +4,6 @@ The formats are those of https://cocodataset.org/#format-data. A box may stick o
 up to one pixel (COCO's own do, by rounding) and is clipped; further out it is a problem.
 """
 
-import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -97,12 +96,13 @@ class _Reader:
       image = _image_of(record, images)
       if image.panoptic:
         raise BadInput("the image has two panoptic annotations")
-      segments = tuple(self._parse_segment(segment) for segment in record["segments_info"])
+      rows = fields.items(record, "segments_info")
+      segments = tuple(self._parse_segment(row, image) for row in rows)
       if len({segment.id for segment in segments}) < len(segments):
         raise BadInput("two segments have the same id")
       image.panoptic = Panoptic(fields.text(record, "file_name"), segments)
       if make_objects:
-        self._objects_from_segments(path, record["segments_info"], image)
+        image.objects.extend(map(_object_of, filter(self._is_thing, segments)))
 
     for _ in self._each(path, "panoptic annotation of image", "image_id", records, parse):
       pass
@@ -113,12 +113,6 @@ class _Reader:
       if not image.panoptic:
         self._problems.report(f"{path}: image id {image.id}: no (usable) panoptic annotation")
     return {key: image for key, image in images.items() if image.panoptic}
-
-  def _objects_from_segments(self, path: Path, records: list[Any], image: Image) -> None:
-    things = [r for r in records if self._categories[r["category_id"]].isthing]
-    kind = f"image id {image.id}, segment"
-    parse = functools.partial(self._parse_object, image=image, segmentation=None)
-    image.objects.extend(self._each(path, kind, "id", things, parse))
 
   def _parse_object(self, record: Record, image: Image, segmentation: Any) -> Object:
     category = self._category(record)
@@ -133,11 +127,18 @@ class _Reader:
       segmentation=segmentation,
     )
 
-  def _parse_segment(self, record: Record) -> Segment:
-    fields.mapping(record)
+  def _parse_segment(self, row: Any, image: Image) -> Segment:
+    record = fields.mapping(row)
     return Segment(
-      fields.integer(record, "id"), self._category(record).id, fields.flag(record, "iscrowd")
+      id=fields.integer(record, "id"),
+      category_id=self._category(record).id,
+      box=_clipped_box(record["bbox"], image),
+      area=fields.positive(record, "area"),
+      is_crowd=fields.flag(record, "iscrowd"),
     )
+
+  def _is_thing(self, segment: Segment) -> bool:
+    return self._categories[segment.category_id].isthing
 
   def _category(self, record: Record) -> Category:
     identity = fields.integer(record, "category_id")
@@ -215,6 +216,10 @@ def _image_of(record: Record, images: dict[int, Image]) -> Image:
   if identity not in images:
     raise BadInput(f"image {identity} is not in the list of (usable) images")
   return images[identity]
+
+
+def _object_of(segment: Segment) -> Object:
+  return Object(segment.id, segment.category_id, segment.box, segment.area, segment.is_crowd)
 
 
 def _clipped_box(box: Any, image: Image) -> tuple[float, float, float, float]:

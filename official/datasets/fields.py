@@ -52,3 +52,11 @@ def flag(record: Record, key: str) -> bool:
   if record[key] not in (0, 1):
     raise BadInput(f"{key} {record[key]!r} is neither 0 nor 1")
   return bool(record[key])
+
+
+def items(record: Record, key: str) -> list[Any]:
+  """A field that is a list."""
+  value = record[key]
+  if not isinstance(value, list):
+    raise BadInput(f"{key} is not a list")
+  return value
