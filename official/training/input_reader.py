@@ -50,7 +50,7 @@ class ResumableInputReader(upstream.InputReader):
     params: TFMG's options; `input_path` or `tfds_name` names one data set.
     decoder_fn: a serialized record, or a dictionary of TFDS features (see
       `tfds_skip_decoding_feature`), to a dictionary of tensors.
-    parser_fn: one example to what is batched; its shapes are static.
+    parser_fn: one example to what is batched, of static shapes; None where it is that already.
     padding: the decoded example that fills up the last batches of an evaluation.
     sample_fn: a dataset of decoded examples to another one, in training. It makes of each
       `group_size` consecutive examples as many outputs, which depend on nothing else.
@@ -66,7 +66,7 @@ class ResumableInputReader(upstream.InputReader):
     params: cfg.DataConfig,
     *,
     decoder_fn: Callable[[Any], Example],
-    parser_fn: Callable[[Example], Any],
+    parser_fn: Callable[[Example], Any] | None,
     padding: Mapping[str, Any],
     sample_fn: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
     group_size: int = 1,
@@ -102,7 +102,7 @@ class ResumableInputReader(upstream.InputReader):
     if self._is_training and self._sample_fn:
       # The group in which the run goes on is made whole; what had been used of it is dropped.
       dataset = dataset.apply(self._sample_fn).skip(self._start(input_context) % self._group_size)
-    dataset = _map(dataset, self._parser_fn)
+    dataset = _map(dataset, self._parser_fn) if self._parser_fn else dataset
     return dataset.batch(_replica_batch(batch_size, input_context), drop_remainder=True)
 
   def _training_source(

@@ -21,6 +21,7 @@ import tensorflow as tf
 from official.training.input_reader import ResumableInputReader
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.dataloaders import decoder as decoders
+from projects.yolo.dataloaders.sampler import GroupSampler
 from projects.yolo.ops import geometry, pixels
 
 Tensors = dict[str, Any]
@@ -52,12 +53,14 @@ def build_dataset(
     params = params.replace(tfds_skip_decoding_feature="image")
   else:
     decoder = decoders.RecordDecoder(category_ids)
-  parser = Parser(params, input_size)
+  augmentation = params.augmentation
   reader = ResumableInputReader(
     params,
     decoder_fn=decoder.decode,
-    parser_fn=parser.parse_training if params.is_training else parser.parse_evaluation,
+    sample_fn=GroupSampler(augmentation, input_size, params.max_boxes),
+    parser_fn=None if params.is_training else Parser(params, input_size).parse,
     padding=decoders.PADDING,
+    group_size=augmentation.group_size,
     start_step=start_step,
   )
   return reader.read(input_context)
@@ -75,11 +78,7 @@ class Parser:
     self._size, self._max_boxes = input_size, params.max_boxes
     self._fit = geometry.fitting(params.letterbox)
 
-  def parse_training(self, example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Tensors]:
-    image, labels = self.parse_evaluation({**example, "present": True})
-    return image, {key: labels[key] for key in ("boxes", "classes", "valid")}
-
-  def parse_evaluation(self, example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Tensors]:
+  def parse(self, example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, Tensors]:
     """An image, and labels with the ground truth as it was annotated."""
     image, info = self._fit(pixels.decode(example["encoded"]), self._size)
     truth = self._truth(example)

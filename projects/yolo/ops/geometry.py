@@ -62,6 +62,52 @@ def to_input(boxes: tf.Tensor, image_info: tf.Tensor) -> tf.Tensor:
   return boxes * tf.concat([scale, scale], -1) + tf.concat([offset, offset], -1)
 
 
+def clip_visible(
+  boxes: tf.Tensor, valid: tf.Tensor, area: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Clips boxes to the input, and drops those of which too little is left.
+
+  What is left must be more than 2 pixels high and wide, more than a tenth of the area, and not more
+  than 20 times as long as wide (as Scaled-YOLOv4's box_candidates).
+
+  Args:
+    boxes: [..., n, 4] float32, yxyx in input pixels.
+    valid: [..., n] bool.
+    area: [..., n] float32, of the whole objects, in square input pixels.
+    size: side of the input.
+
+  Returns:
+    the clipped boxes, and which of them count.
+  """
+  clipped = tf.clip_by_value(boxes, 0.0, float(size))
+  sides = clipped[..., 2:] - clipped[..., :2]
+  short, long = tf.reduce_min(sides, -1), tf.reduce_max(sides, -1)
+  visible = (short > _MIN_SIDE) & (long < _MAX_ASPECT * short)
+  return clipped, valid & visible & (short * long > _MIN_AREA_LEFT * area)
+
+
+def pack(
+  boxes: tf.Tensor, classes: tf.Tensor, valid: tf.Tensor, room: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Moves the valid boxes to the front, in their order; drops those beyond `room`.
+
+  Args:
+    boxes: [g, n, 4] float32.
+    classes: [g, n] int32.
+    valid: [g, n] bool.
+    room: how many boxes are returned.
+
+  Returns:
+    boxes [g, room, 4], classes [g, room] and valid [g, room]; zeros and class -1 where not valid.
+  """
+  margins = [[0, 0], [0, tf.maximum(room - tf.shape(valid)[1], 0)]]
+  boxes, classes = tf.pad(boxes, [*margins, [0, 0]]), tf.pad(classes, margins)
+  ranks, order = tf.math.top_k(tf.cast(tf.pad(valid, margins), tf.int32), room)
+  kept = ranks > 0
+  boxes, classes = (tf.gather(values, order, batch_dims=1) for values in (boxes, classes))
+  return tf.where(kept[..., None], boxes, 0.0), tf.where(kept, classes, -1), kept
+
+
 def _resize(image: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
   shrinks = tf.reduce_all(shape < tf.shape(image)[:2])
   resized = tf.cond(
