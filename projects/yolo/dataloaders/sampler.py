@@ -98,7 +98,8 @@ class GroupSampler:
     ratio = self._size / tf.reduce_max(shape, 1)
     placement = self._place(shape * ratio[:, None], draws)
     affine = self._affine(draws)
-    images = self._render(group["encoded"], ratio, placement, affine)
+    pictures = self._decode(group["encoded"], shape, ratio)
+    images = self._render(pictures, placement, affine)
     objects = self._objects(group, placement, affine)
     if self._config.mixup > 0:
       images, objects = self._mix(images, objects, draws)
@@ -136,36 +137,32 @@ class GroupSampler:
       size=self._size,
     )
 
-  def _render(
-    self,
-    encoded: tf.Tensor,
-    ratio: tf.Tensor,
-    placement: mosaic.Placement,
-    affine: affine_lib.Affine,
-  ) -> list[tf.Tensor]:
-    """Images [s, s, 3] float32; `ratio` [g] is that of the examples' tiles before the zoom."""
-    images, shapes = self._decode(encoded, ratio)
-    if self._upright:
-      return mosaic.render(images, shapes, placement, affine, self._size)
-    canvases = mosaic.render(
-      images, shapes, placement, affine_lib.centred(self._config.group_size, 2 * self._size),
-      2 * self._size,
-    )  # fmt: skip
-    maps = zip(tf.unstack(affine.linear), tf.unstack(affine.shift), strict=True)
-    return [
-      affine_lib.warp(canvas, affine_lib.Affine(*each), self._size, geometry.PAD_VALUE)
-      for canvas, each in zip(canvases, maps, strict=True)
-    ]
-
-  def _decode(self, encoded: tf.Tensor, ratio: tf.Tensor) -> tuple[tf.TensorArray, tf.Tensor]:
-    """Images with a border, and their shapes without, [g, 2]."""
+  def _decode(self, encoded: tf.Tensor, shape: tf.Tensor, ratio: tf.Tensor) -> mosaic.Pictures:
+    """Decodes [g] images for tiles of `ratio` times their size, before the zoom."""
     largest = ratio * (1 + self._config.scale) * (1 + self._config.jitter)
     pairs = zip(tf.unstack(encoded), tf.unstack(largest), strict=True)
     decoded = [pixels.decode_fast(*pair) for pair in pairs]
     images = tf.TensorArray(tf.uint8, len(decoded), clear_after_read=False, infer_shape=False)
     for index, image in enumerate(decoded):
       images = images.write(index, mosaic.with_border(image))
-    return images, tf.stack([tf.shape(image)[:2] for image in decoded])
+    stored = tf.cast(tf.stack([tf.shape(image)[:2] for image in decoded]), tf.float32)
+    shrunk = tf.round(tf.reduce_max(shape, 1) / tf.reduce_max(stored, 1))
+    return mosaic.Pictures(images, stored, shape / shrunk[:, None])
+
+  def _render(
+    self, pictures: mosaic.Pictures, placement: mosaic.Placement, affine: affine_lib.Affine
+  ) -> list[tf.Tensor]:
+    """Images [s, s, 3] float32."""
+    if self._upright:
+      return mosaic.render(pictures, placement, affine, self._size)
+    size = 2 * self._size
+    to_canvas = affine_lib.centred(self._config.group_size, size)
+    canvases = mosaic.render(pictures, placement, to_canvas, size)
+    maps = zip(tf.unstack(affine.linear), tf.unstack(affine.shift), strict=True)
+    return [
+      affine_lib.warp(canvas, affine_lib.Affine(*each), self._size, geometry.PAD_VALUE)
+      for canvas, each in zip(canvases, maps, strict=True)
+    ]
 
   def _objects(
     self, group: Example, placement: mosaic.Placement, affine: affine_lib.Affine

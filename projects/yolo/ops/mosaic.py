@@ -37,6 +37,20 @@ class Placement(NamedTuple):
   centre: tf.Tensor
 
 
+class Pictures(NamedTuple):
+  """What tiles are cut from.
+
+  Attributes:
+    images: of [1, h + 2, w + 2, 3] uint8, see `with_border`.
+    stored: [n, 2] float32, (h, w).
+    shapes: [n, 2] float32, the same before rounding up, where an image was shrunk.
+  """
+
+  images: tf.TensorArray
+  stored: tf.Tensor
+  shapes: tf.Tensor
+
+
 def place(
   sources: tf.Tensor, extent: tf.Tensor, centre: tf.Tensor, is_mosaic: tf.Tensor
 ) -> Placement:
@@ -68,14 +82,11 @@ def place_boxes(placement: Placement, boxes: tf.Tensor) -> tf.Tensor:
   return tf.reshape(placed, [tf.shape(tiles)[0], -1, 4])
 
 
-def render(
-  images: tf.TensorArray, shapes: tf.Tensor, placement: Placement, affine: Affine, size: int
-) -> list[tf.Tensor]:
+def render(pictures: Pictures, placement: Placement, affine: Affine, size: int) -> list[tf.Tensor]:
   """Draws g outputs by upright maps.
 
   Args:
-    images: as `with_border` makes them, [1, h + 2, w + 2, 3] uint8.
-    shapes: [images, 2] int32, the heights and widths without the border.
+    pictures: what tiles are cut from.
     placement: of the tiles of g outputs; g is static.
     affine: g maps from the canvas to the output; only their diagonals count.
     size: side of the outputs in pixels.
@@ -95,9 +106,10 @@ def render(
     last=_AFTER * centre[:, None] + tf.maximum(counts, 1.0) - 0.5,
     corner=scale[:, None] * pick(placement.origin) + shift[:, None],
     extent=scale[:, None] * pick(placement.extent),
-    shape=tf.cast(tf.gather(shapes, sources), tf.float32),
+    shape=tf.gather(pictures.shapes, sources),
+    stored=tf.gather(pictures.stored, sources),
   )
-  return _draw(images, sources, windows, tf.cast(counts, tf.int32), size)
+  return _draw(pictures.images, sources, windows, tf.cast(counts, tf.int32), size)
 
 
 def with_border(image: tf.Tensor) -> tf.Tensor:
@@ -114,18 +126,23 @@ _AFTER = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def _windows(
-  first: tf.Tensor, last: tf.Tensor, corner: tf.Tensor, extent: tf.Tensor, shape: tf.Tensor
+  first: tf.Tensor,
+  last: tf.Tensor,
+  corner: tf.Tensor,
+  extent: tf.Tensor,
+  shape: tf.Tensor,
+  stored: tf.Tensor,
 ) -> tf.Tensor:
   """What quarters show of their bordered tiles, in the units of CropAndResize.
 
   Args, all [g, 4, 2] float32: centres of the first and the last pixel of the quarter, corner and
-  extent of the tile, all in the output; shape of the tile's image without border.
+  extent of the tile, all in the output; `shape` and `stored` as in `Pictures`.
 
   Returns:
     [g, 4, 4] float32, yxyx; 0 and 1 are the centres of the first and the last pixel of the border.
   """
-  first, last = (((at - corner) / extent * shape + 0.5) / (shape + 1) for at in (first, last))
-  return tf.concat([first, last], -1)
+  ends = [((at - corner) / extent * shape + 0.5) / (stored + 1) for at in (first, last)]
+  return tf.concat(ends, -1)
 
 
 def _draw(
