@@ -30,7 +30,11 @@ def build_decoder(variant: Variant, style: Style, backbone: tf_keras.Model) -> t
 
 
 def build_head(
-  variant: Variant, style: Style, decoder: tf_keras.Model, num_classes: int
+  variant: Variant,
+  style: Style,
+  decoder: tf_keras.Model,
+  num_anchors: dict[int, int],
+  num_classes: int,
 ) -> tf_keras.Model:
   """Pyramid → {"3": [b, h, w, anchors, 5 + classes], …}, raw.
 
@@ -40,7 +44,7 @@ def build_head(
   inputs = _inputs_like(decoder)
   outputs = {}
   for level in variant.levels:
-    anchors = len(variant.anchors[level])
+    anchors = num_anchors[level]
     x = ConvNorm(variant.head[level], **vars(style), name=f"p{level}/conv")(inputs[f"p{level}"])
     x = Conv2D(
       anchors * (5 + num_classes),

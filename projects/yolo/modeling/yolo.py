@@ -54,7 +54,8 @@ class Yolo(tf_keras.Model):
     style = Style(table.activation, momentum, epsilon)
     self.backbone = build_backbone(table, style, input_size)
     self.decoder = build_decoder(table, style, self.backbone)
-    self.head = build_head(table, style, self.decoder, num_classes)
+    num_anchors = {level: len(rows) for level, rows in coordinates.anchors.items()}
+    self.head = build_head(table, style, self.decoder, num_anchors, num_classes)
     self.coordinates = coordinates
     self.limits = limits or DetectionLimits()
     self._config = {
