@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from official.cli.errors import UserError, nearest
@@ -29,6 +30,15 @@ class Parser(argparse.ArgumentParser):
   def error(self, message: str) -> NoReturn:
     unknown = re.match(r"unrecognized arguments: (\S+)", message)
     if unknown:
-      known = itertools.chain.from_iterable(a.option_strings for a in self._actions)
+      known = itertools.chain.from_iterable(a.option_strings for a in _all_actions(self))
       message += nearest(unknown[1].split("=")[0], known)
     raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+  """The parser's actions and those of its subcommands, whose leftovers it reports."""
+  for action in parser._actions:
+    yield action
+    if isinstance(action, argparse._SubParsersAction):
+      for subparser in action.choices.values():
+        yield from _all_actions(subparser)
