@@ -1,17 +1,21 @@
 """`train.py` with the experiment `fake` registered."""
 
-import functools
 import sys
 
 import train
 from official.cli import app
 
 
-def main(argv):
-  import tests.official.training.fake  # noqa: F401
+def run(argv):
+  """Leaves the process with the exit code of `train.py`."""
 
-  return train.main(argv)
+  def main():
+    import tests.official.training.fake  # noqa: F401
+
+    return train.main(argv)
+
+  app.run(main)
 
 
 if __name__ == "__main__":
-  app.run(functools.partial(main, sys.argv[1:]))
+  run(sys.argv[1:])
