@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from official.core import base_task, config_definitions, train_lib, train_utils
+from official.cli.errors import UserError
 from official.training import best, checkpoints
 from official.training.controller import Controller
 from official.training.interruption import Interruption
@@ -46,6 +47,8 @@ class ExperimentRunner(train_lib.OrbitExperimentRunner):
   ) -> None:
     self._interruption = interruption
     self._restore_from = checkpoints.newest_whole(model_dir)
+    if mode == "eval" and not (self._restore_from or params.task.init_checkpoint):
+      raise UserError(f"no checkpoint in {model_dir}: nothing to evaluate")
     self._is_chief = strategy.extended.should_checkpoint
     if "train" in mode and self._is_chief and self._restore_from:
       checkpoints.make_newest(self._restore_from)
