@@ -187,8 +187,10 @@ def _read_categories(contents: dict[Path, Record]) -> dict[int, Category]:
     for record in content["categories"]:
       try:
         identity, name = fields.integer(fields.mapping(record), "id"), fields.text(record, "name")
-      except (BadInput, KeyError) as error:
+      except BadInput as error:
         raise UserError(f"{path}: category {record}: {error}") from error
+      except KeyError as error:
+        raise UserError(f"{path}: category {record}: no field {error}") from error
       if identity in seen or names.setdefault(identity, name) != name:
         raise UserError(f"{path}: category id {identity} '{name}' is in the table twice")
       seen.add(identity)

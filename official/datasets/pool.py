@@ -1,6 +1,7 @@
 """Jobs spread over processes, with progress, prompt stopping and no orphans."""
 
 import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from official.cli.errors import UserError
 from official.cli.progress import Progress
 
 Job = TypeVar("Job")
@@ -38,6 +40,7 @@ def run_jobs(
 
   Raises:
     Exception: the first that a job raises; the other jobs end at their next tick.
+    UserError: when a worker process is killed.
   """
   if min(workers, len(jobs)) <= 1:
     yield from (work(job, progress.advance) for job in jobs)
@@ -65,6 +68,10 @@ def _run_in_processes(
         shown = done.value
         for future in finished:
           yield future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+      raise UserError(
+        "a worker process was killed, perhaps for lack of memory: use fewer --workers"
+      ) from error
     finally:
       stop.set()
       executor.shutdown(cancel_futures=True)

@@ -166,7 +166,7 @@ def test_an_object_of_a_stuff_category(folder):
   ("table", "message"),
   [
     ([{"id": 5, "name": "cat"}, {"id": 5, "name": "dog"}], "category id 5 'dog' is in the table"),
-    ([{"id": 5}], "no|'name'"),
+    ([{"id": 5}], "no field 'name'"),
     ([{"id": "5", "name": "cat"}], "id '5' is not an integer"),
   ],
 )
