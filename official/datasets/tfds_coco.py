@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from official.cli.errors import UserError
@@ -91,13 +92,23 @@ def build(name: str, folders: Sequence[CocoFolder], data_dir: Path, stop: bool) 
     builder = CocoBuilder(name, folders, datasets, problems, progress, data_dir)
     if builder.is_prepared():
       raise UserError(f"{builder.data_path} is there already: remove it or choose another --name")
-    try:
-      with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download there is none of.
-        builder.download_and_prepare()
-    except OSError as error:
-      raise UserError(f"cannot write {builder.data_path}: {error.strerror or error}") from error
+    _prepare(builder)
   examples = {key: split.num_examples for key, split in builder.info.splits.items()}
   return Built(Path(builder.data_path), examples, problems.found)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+  """Runs the builder; what the system refuses (disk full, no permission) becomes a UserError."""
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download there is none of.
+      builder.download_and_prepare()
+  except (OSError, RuntimeError, tf.errors.OpError) as error:
+    # TFDS wraps what TensorFlow raises in errors of its own.
+    cause = error.__cause__ if isinstance(error, RuntimeError) else error
+    if not isinstance(cause, OSError | tf.errors.OpError):
+      raise
+    reason = getattr(cause, "message", None) or cause
+    raise UserError(f"cannot write {builder.data_path}: {reason}") from error
 
 
 class CocoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -48,6 +48,13 @@ def test_things_of_a_panoptic_file_alone(folder):
   assert (thing.category_id, thing.box, thing.area, thing.is_crowd) == (5, (0, 0, 40, 10), 400, 0)
 
 
+def test_things_come_first(folder):
+  for content, more in ((folder.instances, {}), (folder.panoptic, {"isthing": 1})):
+    content["categories"].append({"id": 120, "name": "cow"} | more)
+  dataset, _ = load(folder, panoptic=True)
+  assert [category.id for category in dataset.categories] == [5, 9, 120, 100]
+
+
 def spoil(**fields):
   return lambda rows: rows[1].update(fields)
 

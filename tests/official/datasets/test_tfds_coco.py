@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,6 +105,21 @@ def test_bad_input(folder, tmp_path):
     build("pets", [row], tmp_path / "data", stop=False)
   with pytest.raises(UserError, match="--name My-Pets: TFDS wants"):
     build("My-Pets", [row], tmp_path / "data", stop=False)
+
+
+def test_no_room(folder, tmp_path):
+  """A limit on the size of files stands for a full disk."""
+  folder.save()
+  row = CocoFolder("train", folder.root / "images", folder.root / "instances.json")
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+  try:
+    with pytest.raises(UserError, match=r"cannot write \S*pets/1\.0\.0: .*File too large"):
+      build("pets", [row], tmp_path / "data", stop=True)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  assert not list((tmp_path / "data" / "pets").iterdir())
+  assert build("pets", [row], tmp_path / "data", stop=True).examples == {"train": 3}
 
 
 def test_splits_of_different_tables(folder, shapes, tmp_path):
