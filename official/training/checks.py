@@ -106,7 +106,7 @@ def _check_trainer(params: cfg.ExperimentConfig, mode: str) -> None:
 def _check_evaluation(trainer: cfg.TrainerConfig) -> None:
   steps = trainer.validation_steps
   _require(
-    steps > 0 or steps == -1, f"trainer.validation_steps: {steps} is neither -1 nor positive"
+    steps > 0 or steps == -1, f"trainer.validation_steps: {steps} is not positive or -1"
   )
   _require(
     steps > 0 or not trainer.eval_tf_while_loop,

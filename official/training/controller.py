@@ -67,7 +67,7 @@ class Controller(orbit.Controller):
       The last evaluation's metrics.
     """
     interval = eval_interval or train_steps
-    step = int(self.global_step)
+    step = int(self.global_step.numpy())
     output = None
     if step and (step % interval == 0 or step >= train_steps):
       output = self.evaluate(eval_steps)
@@ -103,10 +103,10 @@ class Controller(orbit.Controller):
 
   def _maybe_save_checkpoint(self, check_interval: bool = True) -> bool:
     interval = self.checkpoint_manager.checkpoint_interval
-    due = int(self.global_step) // interval > self._saved_step // interval
+    due = int(self.global_step.numpy()) // interval > self._saved_step // interval
     saved = (due or not check_interval) and super()._maybe_save_checkpoint(check_interval=False)
     if saved:
-      self._saved_step = int(self.global_step)
+      self._saved_step = int(self.global_step.numpy())
     self._check_interruption()
     return saved
 

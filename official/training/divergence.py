@@ -45,7 +45,7 @@ class FiniteWatch:
 
   def check(self) -> None:
     """Raises `Diverged` if a recorded value was not finite; on all workers or on none."""
-    if not int(self._step):
+    if not self._step.numpy():
       return
     strategy = tf.distribute.get_strategy()
     steps = [int(s) for s in strategy.experimental_local_results(self._step)]

@@ -31,7 +31,7 @@ class TrainingProgress:
     self._bar: Progress | None = None
 
   def __enter__(self) -> Self:
-    self._step, self._time = int(self._global_step), time.monotonic()
+    self._step, self._time = int(self._global_step.numpy()), time.monotonic()
     if self._visible:
       self._bar = Progress("training", self._train_steps, "steps", start=self._step)
       self._bar.__enter__()
@@ -39,7 +39,7 @@ class TrainingProgress:
 
   def trained(self, output: Mapping[str, Any]) -> None:
     """After a loop: counts its steps and shows its mean loss and its speed."""
-    step, now = int(self._global_step), time.monotonic()
+    step, now = int(self._global_step.numpy()), time.monotonic()
     steps = step - self._step
     speed = steps * self._batch_size / max(now - self._time, 1e-9)
     self._step, self._time = step, now
@@ -48,7 +48,7 @@ class TrainingProgress:
 
   def evaluated(self, output: Mapping[str, Any]) -> None:
     """After an evaluation: prints its scalars on a line of their own."""
-    line = f"step {int(self._global_step)}: {scalars(output)}"
+    line = f"step {int(self._global_step.numpy())}: {scalars(output)}"
     if self._bar:
       self._bar.say(line)
     elif self._visible:

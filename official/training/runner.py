@@ -93,7 +93,7 @@ class ExperimentRunner(train_lib.OrbitExperimentRunner):
     return None
 
   def _is_trained(self) -> bool:
-    return int(self.trainer.global_step) >= self.params.trainer.train_steps
+    return int(self.trainer.global_step.numpy()) >= self.params.trainer.train_steps
 
   def _build_trainer(self, task: base_task.Task, train: bool, evaluate: bool) -> Trainer:
     with self.strategy.scope():

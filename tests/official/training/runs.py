@@ -54,6 +54,16 @@ def run(*argv, log, kill=None, expected=None):
   return pathlib.Path(log).read_text()
 
 
+def call(function, log, devices=1):
+  """Calls `function` in a process of its own that sees `devices` CPU devices."""
+  process = _CONTEXT.Process(target=_call, args=(function, str(log), devices))
+  process.start()
+  try:
+    finish(process)
+  except AssertionError as error:
+    raise AssertionError(pathlib.Path(log).read_text()) from error
+
+
 def tensors(prefix):
   """All state in a checkpoint, by name; not its count of saves, nor its object graph."""
   import tensorflow as tf
@@ -74,16 +84,31 @@ def _same(a, b):
   return a.dtype == b.dtype and a.shape == b.shape and np.asarray(a).tobytes() == b.tobytes()
 
 
+def _call(function, log, devices):
+  import tensorflow as tf
+
+  _redirect(log)
+  cpu = tf.config.list_physical_devices("CPU")[0]
+  tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * devices
+  )
+  function()
+
+
 def _child(argv, log, kill):
-  descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-  os.dup2(descriptor, 1)
-  os.dup2(descriptor, 2)
-  sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+  _redirect(log)
   if kill:
     _arm(*kill)
   from tests.official.training import fake_train
 
   fake_train.run(argv)
+
+
+def _redirect(log):
+  descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+  os.dup2(descriptor, 1)
+  os.dup2(descriptor, 2)
+  sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
 
 
 def _arm(target, call):
