@@ -1,0 +1,1 @@
+"""What a project tells the tools about itself."""

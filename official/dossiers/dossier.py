@@ -1,0 +1,112 @@
+"""The shape of a project's `dossier.py`, which is all that tools read of a project.
+
+A dossier is read before TensorFlow is loaded: what needs it is a function that imports it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from official.datasets.annotations import Category
+
+if TYPE_CHECKING:
+  from official.core import config_definitions as cfg
+
+Detections = dict[str, np.ndarray]
+
+
+class Detector(Protocol):
+  """Finds objects in images of any size."""
+
+  def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+    """What is in each of the images.
+
+    Args:
+      images: [h, w, 3] uint8 each, RGB.
+
+    Returns:
+      for each image `boxes` [n, 4] float32 yxyx in its pixels, `classes` [n] int32 (indices of the
+      categories) and `scores` [n] float32 in 0..1, best first.
+    """
+
+
+class DetectorFactory(Protocol):
+  """Makes a project's detector."""
+
+  def __call__(self, task: "cfg.TaskConfig", checkpoint: str, batch_size: int) -> Detector:
+    """The detector of the network that `task` configures.
+
+    Args:
+      task: a configuration of the project.
+      checkpoint: prefix of a checkpoint of that network.
+      batch_size: how many images the network takes at a time.
+
+    Raises:
+      UserError: the checkpoint cannot be read, or is of another network.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+  """Where a network was published."""
+
+  title: str
+  url: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+  """A figure that the originals' authors published.
+
+  Attributes:
+    metric: a name in `official.evaluation.coco.METRICS`.
+    value: in 0..1.
+    data: what it was measured on.
+    input_size: height and width of the network's input, in pixels.
+    source: where it is written.
+  """
+
+  metric: str
+  value: float
+  data: str
+  input_size: int
+  source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """One network of a project.
+
+  Attributes:
+    experiment: the registered experiment that trains it as its authors did.
+    claims: what it is said to reach.
+  """
+
+  experiment: str
+  claims: tuple[Claim, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dossier:
+  """A project.
+
+  Attributes:
+    name: the package under `projects/`.
+    papers: the sources.
+    variants: the networks, by name.
+    experiments: every experiment that the project registers.
+    input_shape: (height, width, channels) of one input of the network that a task configures.
+    detector: makes the detector of a trained network.
+    categories: the categories of the data that a task evaluates on, in the order of its classes;
+      raises `UserError` where the data is not at hand.
+  """
+
+  name: str
+  papers: tuple[Paper, ...]
+  variants: Mapping[str, Variant]
+  experiments: tuple[str, ...]
+  input_shape: Callable[["cfg.TaskConfig"], tuple[int, int, int]]
+  detector: DetectorFactory
+  categories: Callable[["cfg.TaskConfig"], Sequence[Category]]
