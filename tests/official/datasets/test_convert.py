@@ -32,6 +32,7 @@ def files(directory, but=".manifest.json"):
 
 
 def test_features_by_hand(folder):
+  folder.instances["annotations"][2]["iscrowd"] = 1
   sidecar = convert(folder.conversion())
   records = read(folder.root / "out")
   assert [r["image/source_id"].bytes_list.value[0] for r in records] == [b"1", b"2", b"3"]
@@ -49,7 +50,7 @@ def test_features_by_hand(folder):
   np.testing.assert_allclose(boxes, expected, rtol=1e-6)
   assert list(record["image/object/class/label"].int64_list.value) == [9, 5]
   assert list(record["image/object/class/text"].bytes_list.value) == [b"dog", b"cat"]
-  assert list(record["image/object/is_crowd"].int64_list.value) == [0, 0]
+  assert list(record["image/object/is_crowd"].int64_list.value) == [0, 1]
   assert list(record["image/object/area"].float_list.value) == [73.5, 12]
   assert "image/object/bbox/xmin" not in records[2]
   assert not any("mask" in name or "panoptic" in name for name in record)
@@ -191,11 +192,17 @@ def test_running_again_keeps_what_holds(folder):
   convert(folder.conversion(shards=3))
   changed = {name for name, state in states(out).items() if state != before[name]}
   assert changed == {"x-00001-of-00003.tfrecord"}
-  before = states(out)
   (out / "x-00000-of-00003.tfrecord").write_bytes(b"")
-  folder.instances["annotations"].pop()
-  assert convert(folder.conversion(shards=3)).boxes == 2
+  convert(folder.conversion(shards=3))
   assert all(count_records(out / name) == 1 for name in before)
+
+
+def test_no_sidecar_beside_shards_of_two_inputs(folder):
+  convert(folder.conversion(shards=3))
+  halve(folder.image(3))
+  with pytest.raises(UserError, match="image id 3"):
+    convert(folder.conversion(shards=3))
+  assert not (folder.root / "out" / "x.json").exists()
 
 
 def test_other_annotations_and_options_write_everything_anew(folder):
