@@ -109,7 +109,8 @@ class Parser:
   def _pad(self, values: tf.Tensor, filler: float | bool) -> tf.Tensor:
     """Fills [n, ...] up to [max_boxes, ...]; more than that is an error, lest AP be wrong."""
     missing = self._max_boxes - tf.shape(values)[0]
-    tf.debugging.assert_non_negative(missing, "more boxes in an image than data.max_boxes")
-    margins = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
+    check = tf.debugging.assert_non_negative(missing, "more boxes in an image than max_boxes")
+    with tf.control_dependencies([check]):
+      margins = [[0, tf.identity(missing)]] + [[0, 0]] * (values.shape.rank - 1)
     padded = tf.pad(values, margins, constant_values=filler)
     return tf.ensure_shape(padded, [self._max_boxes, *values.shape[1:]])

@@ -2,13 +2,13 @@
 
 Where Scaled-YOLOv4 resizes four tiles, pastes them on a canvas of twice the input's side, and warps
 that, here an upright map goes from each tile straight to its quarter of the output. Only rotation
-and shear need the canvas. Differences that follow: tiles are not cut off at the canvas's border,
-and a tile's outer edge is up to half of its pixel wider.
+and shear need the canvas. What differs for it: tiles are not cut off at the canvas's border.
 
 A tile is placed by its corner `origin` and its `extent`, in pixels of the canvas, whose origin is
 its centre. Tiles are counted top left, top right, bottom left, bottom right.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -77,8 +77,10 @@ def place(
 def place_boxes(placement: Placement, boxes: tf.Tensor) -> tf.Tensor:
   """Normalized boxes [images, n, 4] to those of the tiles, [g, 4 * n, 4], in canvas pixels."""
   tiles = tf.gather(boxes, placement.sources)  # [g, 4, n, 4]
-  double = lambda values: tf.concat([values, values], -1)[:, :, None]  # noqa: E731
-  placed = double(placement.origin) + tiles * double(placement.extent)
+  origin, extent = (
+    tf.tile(each, [1, 1, 2])[:, :, None] for each in (placement.origin, placement.extent)
+  )
+  placed = origin + tiles * extent
   return tf.reshape(placed, [tf.shape(tiles)[0], -1, 4])
 
 
@@ -94,76 +96,85 @@ def render(pictures: Pictures, placement: Placement, affine: Affine, size: int) 
   Returns:
     g images [size, size, 3] float32, levels from 0 to 255, `PAD_VALUE` where there is no tile.
   """
-  scale, shift = tf.linalg.diag_part(affine.linear), affine.shift
-  centre = tf.clip_by_value(tf.round(scale * placement.centre + shift), 0.0, float(size))
-  counts = tf.where(_AFTER > 0, size - centre[:, None], centre[:, None])  # [g, 4, 2]
+  scale, shift = tf.linalg.diag_part(affine.linear)[:, None], affine.shift[:, None]
   # A mirror image has its left tiles on the right.
-  order = tf.where(scale[:, 1:] < 0, [[1, 0, 3, 2]], [[0, 1, 2, 3]])
-  pick = lambda values: tf.gather(values, order, batch_dims=1)  # noqa: E731
+  order = tf.where(scale[:, :, 1] < 0, [[1, 0, 3, 2]], [[0, 1, 2, 3]])
+  pick = functools.partial(tf.gather, indices=order, batch_dims=1)
   sources = pick(placement.sources)
-  windows = _windows(
-    first=_AFTER * centre[:, None] + 0.5,
-    last=_AFTER * centre[:, None] + tf.maximum(counts, 1.0) - 0.5,
-    corner=scale[:, None] * pick(placement.origin) + shift[:, None],
-    extent=scale[:, None] * pick(placement.extent),
-    shape=tf.gather(pictures.shapes, sources),
-    stored=tf.gather(pictures.stored, sources),
-  )
-  return _draw(pictures.images, sources, windows, tf.cast(counts, tf.int32), size)
+  corner = scale * pick(placement.origin) + shift
+  extent = scale * pick(placement.extent)
+  quarters = _split(scale * placement.centre[:, None] + shift, corner, corner + extent, size)
+  start = quarters.start + quarters.before
+  ends = start + 0.5, start + tf.maximum(quarters.shown, 1.0) - 0.5
+  shapes, stored = (tf.gather(each, sources) for each in (pictures.shapes, pictures.stored))
+  # In the units of CropAndResize: 0 and 1 are the centres of a tile's first and last border pixel.
+  windows = [((at - corner) / extent * shapes + 0.5) / (stored + 1) for at in ends]
+  return _draw(pictures.images, sources, tf.concat(windows, -1), quarters, size)
 
 
 def with_border(image: tf.Tensor) -> tf.Tensor:
   """Repeats the outermost pixels of [h, w, 3] once: [1, h + 2, w + 2, 3].
 
-  Half of a border pixel lies beyond its centre, where sampling would find nothing.
+  Half of an outermost pixel lies beyond its centre, where sampling would find nothing.
   """
   image = tf.concat([image[:1], image, image[-1:]], 0)
   return tf.concat([image[:, :1], image, image[:, -1:]], 1)[None]
 
 
+class _Quarters(NamedTuple):
+  """Spans of pixels, each [g, 4, 2] float32: where a quarter starts, and then how many of its rows
+  and columns come before the tile, show the tile, and come after it."""
+
+  start: tf.Tensor
+  before: tf.Tensor
+  shown: tf.Tensor
+  after: tf.Tensor
+
+
 # Which quarters lie after the meeting point, in y and in x.
-_AFTER = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
+_AFTER = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], bool)
+_ROUNDING = 1e-3  # Pixels: tiles that meet in the middle of a pixel leave no gap there.
 
 
-def _windows(
-  first: tf.Tensor,
-  last: tf.Tensor,
-  corner: tf.Tensor,
-  extent: tf.Tensor,
-  shape: tf.Tensor,
-  stored: tf.Tensor,
-) -> tf.Tensor:
-  """What quarters show of their bordered tiles, in the units of CropAndResize.
+def _split(centre: tf.Tensor, one: tf.Tensor, other: tf.Tensor, size: int) -> _Quarters:
+  """Splits outputs at `centre` [g, 1, 2]; `one` and `other`, [g, 4, 2], are corners of the tiles.
 
-  Args, all [g, 4, 2] float32: centres of the first and the last pixel of the quarter, corner and
-  extent of the tile, all in the output; `shape` and `stored` as in `Pictures`.
-
-  Returns:
-    [g, 4, 4] float32, yxyx; 0 and 1 are the centres of the first and the last pixel of the border.
+  A pixel shows what its centre shows.
   """
-  ends = [((at - corner) / extent * shape + 0.5) / (stored + 1) for at in (first, last)]
-  return tf.concat(ends, -1)
+  centre = tf.clip_by_value(tf.round(centre), 0.0, float(size))
+  start, end = tf.where(_AFTER, centre, 0.0), tf.where(_AFTER, float(size), centre)
+  first = tf.math.ceil(tf.minimum(one, other) - 0.5 - _ROUNDING)
+  last = tf.math.ceil(tf.maximum(one, other) - 0.5 + _ROUNDING)
+  first, last = (tf.minimum(tf.maximum(at, start), end) for at in (first, last))
+  return _Quarters(start, first - start, last - first, end - last)
 
 
 def _draw(
-  images: tf.TensorArray, sources: tf.Tensor, windows: tf.Tensor, counts: tf.Tensor, size: int
+  images: tf.TensorArray, sources: tf.Tensor, windows: tf.Tensor, quarters: _Quarters, size: int
 ) -> list[tf.Tensor]:
-  """Cuts windows [g, 4, 4] out of sources [g, 4], `counts` [g, 4, 2] pixels large; joins them."""
-  groups = sources.shape[0]
-  sources = tf.unstack(tf.reshape(sources, [groups * 4]))
-  windows = tf.unstack(tf.reshape(windows, [groups * 4, 1, 4]))
-  # CropAndResize makes no empty image: it makes a pixel, which is cut away.
-  crops = tf.unstack(tf.reshape(tf.maximum(counts, 1), [groups * 4, 2]))
-  channels = tf.fill([groups, 4, 1], 3)
-  counts = tf.unstack(tf.reshape(tf.concat([counts, channels], -1), [groups * 4, 3]))
-  quarters = [
-    tf.slice(_cut(images.read(source), window, crop)[0], [0, 0, 0], count)
-    for source, window, crop, count in zip(sources, windows, crops, counts, strict=True)
-  ]
-  rows = [tf.concat(quarters[i : i + 2], 1) for i in range(0, groups * 4, 2)]
-  joined = [tf.concat(rows[i : i + 2], 0) for i in range(0, groups * 2, 2)]
+  """Cuts windows [g, 4, 4] out of sources [g, 4] and joins them."""
+  tiles = 4 * sources.shape[0]
+  margins = tf.pad(
+    tf.stack([quarters.before, quarters.after], -1), [[0, 0], [0, 0], [0, 1], [0, 0]]
+  )
+  shown = tf.cast(tf.reshape(quarters.shown, [tiles, 2]), tf.int32)
+  columns = (
+    tf.reshape(sources, [tiles]),
+    tf.reshape(windows, [tiles, 1, 4]),
+    shown,
+    tf.cast(tf.reshape(margins, [tiles, 3, 2]), tf.int32),
+  )
+  rows = zip(*map(tf.unstack, columns), strict=True)
+  parts = [_quarter(images.read(source), *rest) for source, *rest in rows]
+  halves = [tf.concat(parts[i : i + 2], 1) for i in range(0, tiles, 2)]
+  joined = [tf.concat(halves[i : i + 2], 0) for i in range(0, tiles // 2, 2)]
   return [tf.ensure_shape(image, [size, size, 3]) for image in joined]
 
 
-def _cut(image: tf.Tensor, window: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
-  return tf.image.crop_and_resize(image, window, [0], crop, extrapolation_value=geometry.PAD_VALUE)
+def _quarter(
+  image: tf.Tensor, window: tf.Tensor, shown: tf.Tensor, margins: tf.Tensor
+) -> tf.Tensor:
+  # CropAndResize makes no empty image: it makes a pixel, which is cut away.
+  tile = tf.image.crop_and_resize(image, window, [0], tf.maximum(shown, 1))[0]
+  tile = tile[: shown[0], : shown[1]]
+  return tf.pad(tile, margins, constant_values=geometry.PAD_VALUE)
