@@ -22,12 +22,16 @@ class WeightAverages:
   default), an evaluation joins averaged kernels with BatchNorm statistics of the kernels in
   training; false averages the statistics too, as the YOLO originals do.
 
+  Attributes:
+    pairs: each average with its weight.
+    in_model: whether the model holds the averages now.
+
   Args:
     optimizer: an optimizer whose shadow variables exist already.
   """
 
   def __init__(self, optimizer: optimization.ExponentialMovingAverage) -> None:
-    self._pairs = list(zip(optimizer._average_weights, optimizer._model_weights, strict=True))
+    self.pairs = list(zip(optimizer._average_weights, optimizer._model_weights, strict=True))
     self.in_model = False
 
   def start(self) -> None:
@@ -41,7 +45,7 @@ class WeightAverages:
 
   def _update(self, fn: Callable[[tf.Variable, tf.Variable], Any]) -> None:
     extended = tf.distribute.get_strategy().extended
-    for average, weight in self._pairs:
+    for average, weight in self.pairs:
       extended.update(average, fn, args=(weight,), group=False)
 
 

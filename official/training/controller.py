@@ -94,7 +94,7 @@ class Controller(orbit.Controller):
       return work(*args)
     except Interrupted:
       if self.trainer:
-        super()._maybe_save_checkpoint(check_interval=False)
+        self._save()
       raise
 
   def _train_n_steps(self, num_steps: int) -> None:
@@ -104,11 +104,14 @@ class Controller(orbit.Controller):
   def _maybe_save_checkpoint(self, check_interval: bool = True) -> bool:
     interval = self.checkpoint_manager.checkpoint_interval
     due = int(self.global_step.numpy()) // interval > self._saved_step // interval
-    saved = (due or not check_interval) and super()._maybe_save_checkpoint(check_interval=False)
-    if saved:
-      self._saved_step = int(self.global_step.numpy())
+    saved = (due or not check_interval) and self._save()
     self._check_interruption()
     return saved
+
+  def _save(self) -> bool:
+    self.trainer.align_replicas()
+    self._saved_step = int(self.global_step.numpy())
+    return super()._maybe_save_checkpoint(check_interval=False)
 
   def _check_interruption(self) -> None:
     if self._interruption:

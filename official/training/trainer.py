@@ -48,6 +48,28 @@ class Trainer(base_trainer.Trainer):
     if self.averages:
       self.averages.start()
 
+  def align_replicas(self) -> None:
+    """Sets what each replica keeps for itself (BatchNorm's statistics) to the replicas' mean.
+
+    A checkpoint holds the mean. A run that goes on with what it restores is then the same, bit
+    for bit, as one that goes on after saving. Call it before saving, on all workers.
+    """
+    if self.strategy.num_replicas_in_sync > 1:
+      self._align(self._own_variables())
+
+  def _own_variables(self) -> list[tf.Variable]:
+    mean = tf.VariableAggregation.MEAN
+    own = [v for v in self.model.variables if _is_on_read(v) and v.aggregation == mean]
+    if not self.averages:
+      return own
+    return own + [a for a, weight in self.averages.pairs if any(weight is v for v in own)]
+
+  def _align(self, variables: list[tf.Variable]) -> None:
+    values = self.strategy.run(tf.function(lambda: [v.read_value() for v in variables]))
+    for variable, value in zip(variables, values, strict=True):
+      mean = self.strategy.reduce("MEAN", value, axis=None)
+      self.strategy.extended.update(variable, lambda own, mean: own.assign(mean), args=(mean,))
+
   def train_step(self, iterator: tf.data.Iterator) -> None:
     """One step, on all replicas; `logs` of the task's step must hold scalars under fixed names."""
 
@@ -80,3 +102,7 @@ class Trainer(base_trainer.Trainer):
     if self._interruption:
       self._interruption.check()
     return super().eval_reduce(state, step_outputs)
+
+
+def _is_on_read(variable: tf.Variable) -> bool:
+  return variable.synchronization == tf.VariableSynchronization.ON_READ
