@@ -65,12 +65,15 @@ def _run(params: "config_definitions.ExperimentConfig", mode: str, model_dir: st
   checks.check(params, mode)
   strategy = environment.prepare(params)
   checks.check_replicas(params, mode, strategy.num_replicas_in_sync)
-  if "train" in mode and strategy.extended.should_checkpoint:
+  records = "train" in mode and strategy.extended.should_checkpoint
+  if records:
     record.save(params, model_dir)
   try:
     with Interruption() as interruption:
       with strategy.scope():
         task = task_factory.get_task(params.task, logging_dir=model_dir)
+      if records and hasattr(task, "categories"):
+        record.save_categories(task.categories(params.task.train_data), model_dir)
       ExperimentRunner(strategy, task, mode, params, model_dir, interruption).run()
   except Interrupted as stop:
     print(stop, file=sys.stderr)

@@ -51,7 +51,7 @@ class CocoBoxEvaluator:
 
   def _add_annotations(self, image_id: int, truth: Arrays) -> None:
     valid = truth["valid"].astype(bool)
-    boxes = _xywh(truth["boxes"][valid])
+    boxes = yxyx_to_xywh(truth["boxes"][valid])
     columns = (truth[key][valid].tolist() for key in ("classes", "area", "is_crowd"))
     for box, category, area, crowd in zip(boxes.tolist(), *columns, strict=True):
       self._annotations.append(
@@ -67,7 +67,7 @@ class CocoBoxEvaluator:
 
   def _add_detections(self, image_id: int, detections: Arrays) -> None:
     count = int(detections["count"])
-    boxes = _xywh(detections["boxes"][:count])
+    boxes = yxyx_to_xywh(detections["boxes"][:count])
     ids = np.full([count, 1], image_id)
     scores, classes = (detections[key][:count, None] for key in ("scores", "classes"))
     self._detections.append(np.concatenate([ids, boxes, scores, classes], axis=1, dtype=np.float64))
@@ -92,7 +92,7 @@ class CocoBoxEvaluator:
     return {name: float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
 
 
-def _xywh(boxes: np.ndarray) -> np.ndarray:
+def yxyx_to_xywh(boxes: np.ndarray) -> np.ndarray:
   """Corners yxyx [n, 4] → left, top, width, height [n, 4] float64, as COCO stores boxes."""
   ymin, xmin, ymax, xmax = np.asarray(boxes, np.float64).reshape(-1, 4).T
   return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)

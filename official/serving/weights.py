@@ -1,0 +1,45 @@
+"""Loads a checkpoint's weights as an evaluation of its run used them."""
+
+import tensorflow as tf
+import tf_keras
+
+from official.cli.errors import UserError
+from official.modeling import optimization
+from official.training import checkpoints
+from official.training.averages import WeightAverages
+
+
+def load(model: tf_keras.Model, prefix: str) -> None:
+  """Fills `model` from a checkpoint of training or a best checkpoint.
+
+  A checkpoint of training holds the weights and, if the experiment averages, their moving averages:
+  then the averages are loaded. A best checkpoint holds what was evaluated.
+
+  Args:
+    model: with its variables made.
+    prefix: of the checkpoint.
+
+  Raises:
+    UserError: it cannot be read, or is of another model.
+  """
+  try:
+    status = tf.train.Checkpoint(model=model).read(prefix)
+    status.expect_partial().assert_existing_objects_matched()
+    if checkpoints.has_averages(prefix):
+      _load_averages(model, prefix)
+  except (AssertionError, ValueError, tf.errors.OpError) as error:
+    raise UserError(
+      f"{prefix} does not fit the model ({str(error).splitlines()[0]}); "
+      "name the experiment, and the settings, that it was trained with"
+    ) from error
+
+
+def _load_averages(model: tf_keras.Model, prefix: str) -> None:
+  optimizer = optimization.ExponentialMovingAverage(
+    tf_keras.optimizers.legacy.SGD(), trainable_weights_only=False
+  )
+  optimizer.shadow_copy(model)
+  averages = WeightAverages(optimizer)
+  averages.start()  # For those that the experiment does not average.
+  tf.train.Checkpoint(model=model, optimizer=optimizer).read(prefix).expect_partial()
+  averages.exchange()

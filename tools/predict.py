@@ -1,0 +1,188 @@
+"""Detects objects in image files with a trained network: pictures, and a COCO results JSON."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from official.cli import app
+from official.cli.arguments import Parser
+from official.cli.errors import UserError
+from official.cli.progress import Progress
+from official.datasets.annotations import Category
+from projects import dossiers
+
+if TYPE_CHECKING:
+  import numpy as np
+
+  from official.core import config_definitions as cfg
+  from official.dossiers.dossier import Detector, Dossier
+  from official.serving.run_folder import RunFolder
+
+_BATCH_SIZE = 8
+_RESULTS = "detections.json"
+_DESCRIPTION = f"""\
+Detects objects in images with a trained network, in float32. Writes each image with boxes, class
+names and scores to OUT/NAME.jpg, and all detections to OUT/{_RESULTS} in COCO's results format:
+category ids are those of the training data; image ids are the files' names where all of them are
+numbers, as COCO's are, else 1, 2, …
+
+Of a run's folder, the best checkpoint is used, else the newest one, with averaged weights where the
+experiment averages: what evaluations see. Settings are the experiment's defaults, then the run's
+params.yaml, then --params_override. Class names are what the run recorded, else the data's."""
+_EXAMPLES = f"""\
+  python -m tools.predict --experiment=yolo_v4_tiny_shapes --checkpoint=runs/shapes \\
+    --output=runs/shapes/predictions data/shapes/images/val
+  python -m tools.predict --experiment=yolo_v4_csp_coco --checkpoint=runs/coco/ckpt-50000 \\
+    --output=out --score_threshold=0.5 'photos/**/*.jpg' dog.png
+
+exit codes: 0 done, 2 a mistake in flags or settings, or some of the images could not be read
+(they are named, and the others are done); {_RESULTS} holds what is at or above --score_threshold:
+for COCO's AP, give 0"""
+
+
+def main() -> int:
+  """Runs the command and returns its exit code."""
+  arguments = _parse()
+  dossier = dossiers.of_experiment(arguments.experiment)
+  from official.serving import image_files
+
+  paths = image_files.find(arguments.images)
+  pictures = _picture_paths(paths, arguments.output)
+  # From here on TensorFlow is loaded, which takes seconds.
+  from official.serving.run_folder import RunFolder
+  from official.training import environment
+
+  environment.quiet()
+  run = RunFolder(arguments.checkpoint)
+  params = _settings(arguments, run)
+  checkpoint = run.checkpoint(params.trainer.best_checkpoint_export_subdir)
+  categories = _categories(run, dossier, params)
+  detector = dossier.detector(params.task, checkpoint, min(_BATCH_SIZE, len(paths)))
+  print(f"predicting with {checkpoint}", file=sys.stderr)
+  return _predict(arguments, detector, categories, dict(zip(paths, pictures, strict=True)))
+
+
+def _parse() -> argparse.Namespace:
+  parser = Parser(_DESCRIPTION, _EXAMPLES, prog="predict")
+  add = parser.add_argument
+  add("--experiment", required=True, metavar="NAME", help="the experiment that was trained")
+  add("--checkpoint", required=True, metavar="DIR", help="a run's folder, or one checkpoint of it")
+  add("--output", required=True, type=Path, metavar="OUT", help="folder to write to")
+  add(
+    "--score_threshold",
+    type=float,
+    default=0.3,
+    metavar="S",
+    help="leave out detections with a score below, 0..1 [0.3]",
+  )
+  add(
+    "--params_override",
+    metavar="SETTINGS",
+    default="",
+    help="a.b=1,c=2 or YAML or JSON or a YAML file, as for train.py",
+  )
+  add("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or patterns")
+  return parser.parse_args()
+
+
+def _picture_paths(paths: Sequence[Path], output: Path) -> list[Path]:
+  """Where each image's picture goes; never onto an image itself, nor onto one another."""
+  taken, pictures = {path.resolve() for path in paths}, []
+  for path in paths:
+    picture, number = output / f"{path.stem}.jpg", 1
+    if picture.resolve() == path.resolve():
+      raise UserError(f"--output {output} would overwrite {path}: name another folder")
+    while picture.resolve() in taken:
+      number += 1
+      picture = output / f"{path.stem}-{number}.jpg"
+    taken.add(picture.resolve())
+    pictures.append(picture)
+  return pictures
+
+
+def _settings(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.ExperimentConfig":
+  import projects.registry  # noqa: F401
+  from official.training import settings
+
+  params = settings.experiment(arguments.experiment)
+  if recorded := run.settings():
+    settings.override(params, recorded[1], recorded[0])
+  else:
+    print(
+      f"no params.yaml at {arguments.checkpoint}: using the experiment's defaults", file=sys.stderr
+    )
+  overrides = settings.parse_override(arguments.params_override)
+  settings.override(params, overrides, "--params_override")
+  return params
+
+
+def _categories(
+  run: "RunFolder", dossier: "Dossier", params: "cfg.ExperimentConfig"
+) -> Sequence[Category]:
+  """The classes as the run recorded them, else as the data has them, else as bare numbers."""
+  count = params.task.model.num_classes
+  recorded = run.categories()
+  if recorded is not None:
+    if len(recorded) != count:
+      raise UserError(
+        f"task.model.num_classes is {count}, but the run was trained on {len(recorded)} categories"
+      )
+    return recorded
+  try:
+    return dossier.categories(params.task)
+  except UserError as error:
+    print(f"class names are not known ({error}); category ids are indices", file=sys.stderr)
+    return [Category(index, f"class {index}", True) for index in range(count)]
+
+
+def _predict(
+  arguments: argparse.Namespace,
+  detector: "Detector",
+  categories: Sequence[Category],
+  pictures: dict[Path, Path],
+) -> int:
+  """Predicts on every image that can be read; the exit code tells whether that was all of them."""
+  from official.serving import results
+
+  ids = dict(zip(pictures, results.image_ids(list(pictures)), strict=True))
+  rows: results.Rows = []
+  failures: list[str] = []
+  with Progress("predicting", len(pictures), "images") as progress:
+    for batch in _batches(list(pictures), failures, progress):
+      found = detector.detect(list(batch.values()))
+      for (path, image), detections in zip(batch.items(), found, strict=True):
+        kept = results.above(detections, arguments.score_threshold)
+        rows += results.coco_rows(kept, categories, ids[path], path.name)
+        results.write_picture(image, kept, categories, pictures[path])
+  results.write_json(rows, arguments.output / _RESULTS)
+  for failure in failures:
+    print(f"left out: {failure}", file=sys.stderr)
+  print(
+    f"{arguments.output}: {len(rows)} detections in {len(pictures) - len(failures)} images, "
+    f"{len(failures)} left out"
+  )
+  return 2 if failures else 0
+
+
+def _batches(
+  paths: Sequence[Path], failures: list[str], progress: Progress
+) -> "Iterator[dict[Path, np.ndarray]]":
+  """Images by path, up to a batch of them at a time; what cannot be read goes to `failures`."""
+  from official.serving import image_files
+
+  for start in range(0, len(paths), _BATCH_SIZE):
+    batch, chunk = {}, paths[start : start + _BATCH_SIZE]
+    for path in chunk:
+      try:
+        batch[path] = image_files.read(path)
+      except UserError as error:
+        failures.append(str(error))
+    if batch:
+      yield batch
+    progress.advance(len(chunk))
+
+
+if __name__ == "__main__":
+  app.run(main)
