@@ -116,6 +116,12 @@ def test_scenes_are_hard_but_fair():
   assert np.mean(far) > 0.99
 
 
+def test_nothing_too_tiny_in_a_small_image():
+  scenes = [draw_scene(np.random.default_rng([2, i]), 80) for i in range(100)]
+  codes = [(scene, t.code) for scene in scenes for t in scene.things if not t.is_crowd]
+  assert min(np.count_nonzero(scene.codes == code) for scene, code in codes) >= 30
+
+
 def contrast(scene, thing):
   """The least distance in RGB between a thing's median colour and that of a ground."""
   colour = np.median(scene.pixels[scene.codes == thing.code], axis=0)
