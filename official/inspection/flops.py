@@ -6,9 +6,10 @@ about a hundredth. Padding counts as input.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from tensorflow.python.ops import handle_data_util
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _Op = tf.Operation
@@ -39,10 +40,25 @@ def _multiply_adds(op: _Op) -> int:
 
 def _called_graphs(op: _Op) -> list[tf.Graph]:
   """The graphs of the functions in the attributes of `op`."""
-  functions = [
-    value for attr in op.node_def.attr.values() for value in (attr.func, *attr.list.func)
-  ]
-  return [op.graph._get_function(func.name).graph for func in functions if func.name]
+  attributes = op.node_def.attr.values()
+  functions = [function for attr in attributes for function in (attr.func, *attr.list.func)]
+  graphs = [op.graph._get_function(function.name).graph for function in functions if function.name]
+  return [_bind(graph, op.inputs) for graph in graphs] if op.type in _CALLS else graphs
+
+
+def _bind(graph: tf.Graph, arguments: Sequence[tf.Tensor]) -> tf.Graph:
+  """The graph for the shapes of `arguments`, where it was traced for others, such as any batch."""
+  pairs = list(zip(graph.inputs, arguments, strict=True))
+  if all(inside.shape.is_fully_defined() for inside, _ in pairs):
+    return graph
+  bound = tf.Graph()
+  with bound.as_default():
+    inputs = {}
+    for inside, argument in pairs:
+      inputs[inside.name] = tf.compat.v1.placeholder(argument.dtype, argument.shape)
+      handle_data_util.copy_handle_data(argument, inputs[inside.name])  # A variable's shape.
+    tf.graph_util.import_graph_def(graph.as_graph_def(), inputs)
+  return bound
 
 
 def _shape(tensor: tf.Tensor) -> list[int]:
