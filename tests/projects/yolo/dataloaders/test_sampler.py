@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,6 +87,19 @@ def test_without_changes_the_image_is_letterboxed():
   assert labels["valid"].sum(1).tolist() == [1] * GROUP
   assert (labels["classes"][:, 1:] == -1).all()
   assert_boxes_on_objects(images, labels, 0.51)
+
+
+def test_an_image_shrunk_while_decoding_lies_where_the_whole_one_does():
+  """515 rows shrunk by 8 are 65, of which the last is not full."""
+  height, width = 515, 389
+  ramp = np.add.outer(np.linspace(0, 140, height), np.linspace(0, 110, width))
+  image = np.repeat(ramp[..., None], 3, 2).round().astype(np.uint8)
+  examples = group((height, width))
+  examples["encoded"] = tf.constant([tf.io.encode_jpeg(image, quality=100).numpy()] * GROUP)
+  images, _ = GroupSampler(STILL, SIZE, 12).sample(examples)
+  expected = cv2.resize(image, (48, 64), interpolation=cv2.INTER_AREA)
+  difference = np.float64(images[0, :, 8:56]) - expected
+  assert np.abs(difference[2:-2, 2:-2]).max() < 2
 
 
 CHANGES = {
