@@ -1,6 +1,7 @@
 """A run that is killed and started again ends bit for bit as one that was left alone."""
 
 import os
+import re
 import signal
 import time
 
@@ -36,7 +37,9 @@ def test_killed_run_ends_as_an_undisturbed_one(tmp_path, undisturbed, kills):
   flags = (*_FLAGS, f"--model_dir={tmp_path}")
   for kill in kills:
     runs.run(*flags, log=tmp_path / "log", kill=kill)
-  runs.run(*flags, log=tmp_path / "log")
+  log = runs.run(*flags, log=tmp_path / "log")
+  # Each multiple of the interval is evaluated, the ones killed in the evaluation too.
+  assert set(re.findall(r"step (\d+): validation_loss", log)) == {"6", "12", "18", "24"}
   assert runs.differences(tmp_path / "ckpt-24", undisturbed) == []
 
 
