@@ -8,6 +8,9 @@ from official.modeling import optimization
 from official.training import checkpoints
 from official.training.averages import WeightAverages
 
+# What TensorFlow raises for other models (the first two) and for damaged files.
+_UNUSABLE = (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError)
+
 
 def load(model: tf_keras.Model, prefix: str) -> None:
   """Fills `model` from a checkpoint of training or a best checkpoint.
@@ -27,10 +30,10 @@ def load(model: tf_keras.Model, prefix: str) -> None:
     status.expect_partial().assert_existing_objects_matched()
     if checkpoints.has_averages(prefix):
       _load_averages(model, prefix)
-  except (AssertionError, ValueError, tf.errors.OpError) as error:
+  except _UNUSABLE as error:
     raise UserError(
-      f"{prefix} does not fit the model ({str(error).splitlines()[0]}); "
-      "name the experiment, and the settings, that it was trained with"
+      f"{prefix} cannot be loaded ({str(error).splitlines()[0]}); if it is whole, it is of another "
+      "model: name the experiment, and the settings, that it was trained with"
     ) from error
 
 

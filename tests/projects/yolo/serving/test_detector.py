@@ -1,0 +1,114 @@
+"""The detector answers as the task's evaluation does."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from official.cli.errors import UserError
+from official.serving import image_files
+from projects.yolo.configs.data import DataConfig
+from projects.yolo.configs.yolo import Model, YoloTask
+from projects.yolo.serving.detector import YoloDetector
+from projects.yolo.tasks import yolo
+from tests.projects.yolo.dataloaders import records
+
+# Wider, higher, larger and smaller than the input of 64 x 64.
+SHAPES = ((40, 100), (100, 40), (90, 80), (31, 20), (64, 64))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+  """Five images as a record file and as files."""
+  folder = tmp_path_factory.mktemp("data")
+  rng = np.random.default_rng(0)
+  examples = []
+  for number, shape in enumerate(SHAPES, 1):
+    image = rng.integers(0, 256, (*shape, 3), np.uint8)
+    examples.append(records.example(number, image, boxes=[(0, 0, 0.5, 0.5)], labels=[1]))
+    (folder / f"{number}.jpg").write_bytes(tf.io.encode_jpeg(image).numpy())
+  records.write(folder / "val-00000-of-00001.tfrecord", examples)
+  categories = [{"id": 5 - i, "name": f"c{i}", "isthing": True} for i in range(5)]
+  sidecar = {"categories": categories, "examples": [len(SHAPES)], "boxes": 5, "skipped": []}
+  (folder / "val.json").write_text(json.dumps(sidecar))
+  return folder
+
+
+def task_config(data, letterbox=True):
+  config = YoloTask(model=Model(variant="v3-tiny", num_classes=5, input_size=64))
+  config.model.detection.score_threshold = 0.0
+  config.validation_data = DataConfig(
+    input_path=str(data / "val-*.tfrecord"),
+    is_training=False,
+    global_batch_size=len(SHAPES),
+    drop_remainder=False,
+    letterbox=letterbox,
+  )
+  return config
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+  """A network with random weights and statistics, and its checkpoint."""
+  model = yolo.YoloTask(task_config(data)).build_model()
+  rng = np.random.default_rng(1)
+  for variable in model.variables:
+    spread = rng.uniform(0.5, 1.5, variable.shape)
+    variable.assign(variable * spread + 0.01 * rng.normal(size=variable.shape))
+  prefix = str(tmp_path_factory.mktemp("run") / "ckpt-1")
+  return model, tf.train.Checkpoint(model=model).write(prefix)
+
+
+@pytest.mark.parametrize("letterbox", [True, False])
+def test_the_same_as_a_validation_step(data, trained, letterbox):
+  model, prefix = trained
+  config = task_config(data, letterbox)
+  task = yolo.YoloTask(config)
+  batch = next(iter(task.build_inputs(config.validation_data)))
+  expected = task.validation_step(batch, model)["detections"]
+  order = batch[1]["groundtruths"]["source_id"].numpy()
+
+  images = [image_files.read(data / f"{number}.jpg") for number in order]
+  # Batches of 2, 2 and 1: the last one is filled up.
+  found = YoloDetector(config, prefix, batch_size=2).detect(images)
+
+  assert len(found) == len(SHAPES)
+  for row, detections in enumerate(found):
+    count = int(expected["count"][row])
+    assert count == 100
+    for key in ("boxes", "scores", "classes"):
+      np.testing.assert_allclose(detections[key], expected[key][row, :count], 1e-5, 1e-5)
+    height, width = images[row].shape[:2]
+    assert detections["boxes"][:, 2].max() <= height
+    assert detections["boxes"][:, 3].max() <= width
+
+
+def test_an_image_does_not_depend_on_its_company(data, trained):
+  detector = YoloDetector(task_config(data), trained[1], batch_size=2)
+  images = [image_files.read(data / f"{number}.jpg") for number in (1, 2, 3)]
+  together = detector.detect(images)
+  for image, expected in zip(images, together, strict=True):
+    (alone,) = detector.detect([image])
+    for key, value in alone.items():
+      np.testing.assert_allclose(value, expected[key], 1e-5, 1e-5)
+
+
+def test_only_what_was_detected_is_returned(data, trained):
+  config = task_config(data)
+  config.model.detection.score_threshold = 0.999
+  (none,) = YoloDetector(config, trained[1], batch_size=1).detect([np.zeros((9, 9, 3), np.uint8)])
+  assert none["boxes"].shape == (0, 4)
+  assert none["classes"].shape == none["scores"].shape == (0,)
+  assert none.keys() == {"boxes", "classes", "scores"}
+
+
+def test_no_images(data, trained):
+  assert YoloDetector(task_config(data), trained[1], batch_size=1).detect([]) == []
+
+
+def test_a_checkpoint_of_another_network(data, trained):
+  config = task_config(data)
+  config.model.num_classes = 7
+  with pytest.raises(UserError, match="cannot be loaded"):
+    YoloDetector(config, trained[1], batch_size=1)
