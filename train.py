@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from official.cli import app
 from official.cli.arguments import Parser
+from official.cli.errors import UserError
 from official.training import yaml_files
 from official.training.model_dir import check_model_dir
 
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(params: "config_definitions.ExperimentConfig", mode: str, model_dir: str) -> int:
+  import tensorflow as tf
+
   from official.core import task_factory
   from official.training import checks, environment, record
   from official.training.divergence import Diverged
@@ -78,6 +81,8 @@ def _run(params: "config_definitions.ExperimentConfig", mode: str, model_dir: st
   except Interrupted as stop:
     print(stop, file=sys.stderr)
     return stop.exit_code
+  except tf.errors.DataLossError as error:
+    raise UserError(f"the input is damaged: {error.message.splitlines()[0]}") from error
   except Diverged as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

@@ -105,9 +105,7 @@ def _check_trainer(params: cfg.ExperimentConfig, mode: str) -> None:
 
 def _check_evaluation(trainer: cfg.TrainerConfig) -> None:
   steps = trainer.validation_steps
-  _require(
-    steps > 0 or steps == -1, f"trainer.validation_steps: {steps} is not positive or -1"
-  )
+  _require(steps > 0 or steps == -1, f"trainer.validation_steps: {steps} is not positive or -1")
   _require(
     steps > 0 or not trainer.eval_tf_while_loop,
     "trainer.eval_tf_while_loop needs a number of trainer.validation_steps",

@@ -1,5 +1,6 @@
 """Orbit's Controller, restartable at any step without drifting."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from official.cli.errors import UserError
 from official.training import checkpoints
 from official.training.interruption import Interrupted, Interruption
 from official.training.trainer import Trainer
+
+_POLL_SECONDS = 1.0
 
 
 class Controller(orbit.Controller):
@@ -84,9 +87,27 @@ class Controller(orbit.Controller):
   def evaluate(self, steps: int = -1) -> dict[str, Any] | None:
     """Evaluates `steps` batches (-1: all); a stop asked for is obeyed, after saving."""
     output = self._or_save(super().evaluate, steps)
+    self._idle_since = time.monotonic()
     if self.trainer and self.step_timer:
       self.step_timer.start()
     return output
+
+  def evaluate_continuously(
+    self,
+    steps: int = -1,
+    timeout: float | None = None,
+    timeout_fn: Callable[[], bool] | None = None,
+  ) -> dict[str, Any] | None:
+    """Evaluates each new checkpoint, until none has come for `timeout` seconds and `timeout_fn`
+    (if given) agrees; a stop asked for is obeyed within seconds."""
+    self._idle_since = time.monotonic()
+
+    def give_up() -> bool:
+      self._check_interruption()
+      expired = timeout is not None and time.monotonic() - self._idle_since > timeout
+      return expired and (timeout_fn is None or timeout_fn())
+
+    return super().evaluate_continuously(steps, _POLL_SECONDS, give_up)
 
   def _or_save(self, work: Callable, *args: Any) -> Any:
     try:
@@ -109,8 +130,11 @@ class Controller(orbit.Controller):
     return saved
 
   def _save(self) -> bool:
+    step = int(self.global_step.numpy())
+    if step == self._saved_step:
+      return False
     self.trainer.align_replicas()
-    self._saved_step = int(self.global_step.numpy())
+    self._saved_step = step
     return super()._maybe_save_checkpoint(check_interval=False)
 
   def _check_interruption(self) -> None:

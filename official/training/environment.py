@@ -1,12 +1,14 @@
 """What must be set before a model is built: log level, seeds, determinism, precision, strategy."""
 
 import logging as python_logging
+import textwrap
 
 import absl.logging
 import orbit.controller
 import tensorflow as tf
 import tf_keras
 
+from official.cli.errors import UserError
 from official.common import distribute_utils
 from official.core import config_definitions
 from official.modeling import performance
@@ -31,6 +33,16 @@ def prepare(params: config_definitions.ExperimentConfig) -> tf.distribute.Strate
   runtime = params.runtime
   if runtime.mixed_precision_dtype:
     performance.set_mixed_precision_policy(runtime.mixed_precision_dtype)
+  try:
+    return _strategy(runtime)
+  except (ValueError, KeyError, tf.errors.OpError) as error:
+    reason = textwrap.shorten(str(error), 150, placeholder=" …")
+    raise UserError(
+      f"cannot start runtime.distribution_strategy={runtime.distribution_strategy}: {reason}"
+    ) from error
+
+
+def _strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
   distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
   return distribute_utils.get_distribution_strategy(
     distribution_strategy=runtime.distribution_strategy,

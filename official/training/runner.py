@@ -10,8 +10,8 @@ import orbit
 import tensorflow as tf
 import tf_keras
 
-from official.core import base_task, config_definitions, train_lib, train_utils
 from official.cli.errors import UserError
+from official.core import base_task, config_definitions, train_lib, train_utils
 from official.training import best, checkpoints
 from official.training.controller import Controller
 from official.training.interruption import Interruption

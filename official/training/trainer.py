@@ -1,6 +1,6 @@
 """TFMG's Trainer, with exact weight averages and a watch on values that are not finite."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +20,7 @@ class Trainer(base_trainer.Trainer):
     is interrupted;
   - averages start from the initial or pretrained weights;
   - every scalar that the task logs at a step is watched (`FiniteWatch`);
+  - `runtime.enable_xla` compiles the step on CPUs too, not only on GPUs;
   - an evaluation stops between two batches if a stop was asked for.
 
   Args:
@@ -84,8 +85,9 @@ class Trainer(base_trainer.Trainer):
     inputs = self.next_train_inputs(iterator)
     self.strategy.run(step_fn, args=(inputs,), options=self._runtime_options)
 
-  def _task_step(self) -> Any:
-    if self.config.runtime.enable_xla and self.config.runtime.num_gpus > 0:
+  def _task_step(self) -> Callable[..., Mapping[str, tf.Tensor]]:
+    # A TPU compiles the whole step anyway.
+    if self.config.runtime.enable_xla and not isinstance(self.strategy, tf.distribute.TPUStrategy):
       return tf.function(self.task.train_step, jit_compile=True)
     return self.task.train_step
 

@@ -114,3 +114,32 @@ def test_damaged_checkpoint_is_passed_over(tmp_path):
   again = runs.tensors(tmp_path / "ckpt-24")
   assert all((again[name] == reference[name]).all() for name in reference)
   assert len(list(tmp_path.glob("ckpt-*.index"))) == 5
+
+
+def test_continuous_evaluation_ends_when_training_has(trained):
+  folder, _ = trained
+  flags = ("--experiment=fake", "--mode=continuous_eval", f"--model_dir={folder}")
+  override = "--params_override=trainer.continuous_eval_timeout=0"
+  log = runs.run(*flags, override, log=folder / "continuous_log")
+  assert re.fullmatch(r"step 24: validation_loss [^\n]*\n", log)
+
+
+def test_train_and_post_eval_evaluates_once(tmp_path):
+  flags = ("--experiment=fake", "--mode=train_and_post_eval", f"--model_dir={tmp_path}")
+  log = runs.run(*flags, log=tmp_path / "log")
+  assert re.findall(r"step (\d+):", log) == ["24"]
+
+
+def test_xla_and_bfloat16(tmp_path):
+  flags = ("--experiment=fake", "--mode=train", f"--model_dir={tmp_path}")
+  override = "--params_override=runtime.enable_xla=true,runtime.mixed_precision_dtype=bfloat16"
+  log = runs.run(*flags, override, log=tmp_path / "log")
+  assert "Compiled cluster using XLA!" in log
+  assert "training: 24/24" in log
+
+
+def test_missing_tpu_is_told_in_a_line(tmp_path):
+  flags = ("--experiment=fake", "--mode=train", f"--model_dir={tmp_path}", "--tpu=local")
+  override = "--params_override=runtime.distribution_strategy=tpu"
+  log = runs.run(*flags, override, log=tmp_path / "log", expected=2)
+  assert re.fullmatch(r"error: cannot start runtime.distribution_strategy=tpu: [^\n]*\n", log)
