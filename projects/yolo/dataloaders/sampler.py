@@ -181,8 +181,7 @@ class GroupSampler:
   ) -> tuple[list[tf.Tensor], Objects]:
     """Blends some outputs with their successors in the group."""
     mixed = draws.mixup[:, 0] < self._config.mixup
-    # The middle one of fifteen uniform numbers is distributed as Beta(8, 8).
-    shares = tf.where(mixed, tf.sort(draws.share)[:, 7], 1.0)
+    shares = tf.where(mixed, _beta_8_8(draws.share), 1.0)
     partners = Objects(*(tf.roll(each, -1, 0) for each in objects))
     partners = partners._replace(valid=partners.valid & mixed[:, None])
     blends = [
@@ -204,9 +203,11 @@ def _check(config: Augmentation) -> None:
   needed = 4 if config.mosaic > 0 else 2 if config.mixup > 0 else 1
   if config.group_size < needed:
     raise UserError(f"augmentation.group_size is {config.group_size}; what is mixed needs {needed}")
-  for name in ("scale", "jitter"):
-    if not 0 <= getattr(config, name) < 1:
-      raise UserError(f"augmentation.{name} is {getattr(config, name)}; it must be in [0, 1)")
+  for name in ("mosaic", "mixup", "flip", "hue", "saturation", "value", "scale", "jitter"):
+    value = getattr(config, name)
+    # A zoom or a side of nought leaves nothing to look at.
+    if not 0 <= value <= 1 or (value == 1 and name in ("scale", "jitter")):
+      raise UserError(f"augmentation.{name} is {value}; it must lie between 0 and 1")
 
 
 def _select(example: Example) -> dict[str, tf.Tensor]:
@@ -223,6 +224,11 @@ def _select(example: Example) -> dict[str, tf.Tensor]:
 def _draw(outputs: int, seed: tf.Tensor) -> Draws:
   uniform = tf.random.stateless_uniform([outputs, sum(_COUNTS)], seed)
   return Draws(*tf.split(uniform, _COUNTS, axis=1))
+
+
+def _beta_8_8(uniform: tf.Tensor) -> tf.Tensor:
+  """Numbers [g] distributed as Beta(8, 8): the middle ones of fifteen uniform numbers [g, 15]."""
+  return tf.sort(uniform)[:, 7]
 
 
 def _signed(uniform: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from official.cli.errors import UserError
 from projects.yolo.configs.data import Augmentation
+from projects.yolo.dataloaders import sampler
 from projects.yolo.dataloaders.sampler import GroupSampler
 
 SIZE, GROUP = 64, 5
@@ -150,8 +151,6 @@ def test_a_mosaic_shows_every_example_four_times():
 
 
 def draws(seed):
-  from projects.yolo.dataloaders import sampler
-
   return sampler._draw(GROUP, tf.constant([seed, 0], tf.int64))
 
 
@@ -171,7 +170,7 @@ def test_mixup_blends_images_and_joins_boxes():
 
 def test_the_share_of_a_mixup_is_beta_8_8():
   stats = pytest.importorskip("scipy.stats")
-  share = np.sort(tf.random.stateless_uniform([4000, 15], (1, 2)).numpy())[:, 7]
+  share = sampler._beta_8_8(tf.random.stateless_uniform([4000, 15], (1, 2))).numpy()
   assert stats.kstest(share, stats.beta(8, 8).cdf).pvalue > 0.01
 
 
@@ -194,6 +193,16 @@ def test_colours_change_within_their_range():
   assert max(gains) <= 255 / 250
   assert len(set(gains)) > 2
   assert_boxes_on_objects(np.where(images > 60, 250, 10), labels, 0.51)
+
+
+def test_hue_and_saturation_leave_the_value():
+  plain, _ = sample({})
+  for changes in ({"hue": 0.5}, {"saturation": 0.5}):
+    images, _ = sample(changes)
+    assert not np.array_equal(images, plain)
+    np.testing.assert_array_equal(images.max(-1), plain.max(-1))
+    # A hue leaves the least channel too; saturation does not.
+    assert np.array_equal(images.min(-1), plain.min(-1)) == ("hue" in changes)
 
 
 ALL = {"mosaic": 0.8, "mixup": 0.5, "scale": 0.5, "translate": 0.1, "flip": 0.5, "jitter": 0.1,
@@ -233,6 +242,8 @@ def test_the_same_seed_gives_the_same_eagerly_and_in_a_dataset(changes):
     {"group_size": 1, "mixup": 0.5},
     {"scale": 1.0},
     {"jitter": -0.1},
+    {"flip": 1.5},
+    {"hue": -0.1},
   ],
 )
 def test_impossible_settings_are_refused(changes):
