@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from official.cli import app
@@ -24,9 +25,9 @@ _EXAMPLES = """\
 Description = dict[str, Any]
 
 
-def main() -> None:
-  """Parses the command line, builds the networks, and prints what they are."""
-  arguments = _parse()
+def main(argv: Sequence[str] | None = None) -> None:
+  """Builds the networks that `argv` (None: the command line) names, and prints what they are."""
+  arguments = _parse(argv)
   dossier = dossiers.of_project(arguments.project)
   names = _variants(dossier, arguments.variant)
   # From here on TensorFlow is loaded, which takes seconds.
@@ -38,7 +39,7 @@ def main() -> None:
     _print(dossier, variants)
 
 
-def _parse() -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
   parser = Parser(_DESCRIPTION, _EXAMPLES, prog="describe")
   parser.add_argument("project", metavar="PROJECT", help=f"one of: {', '.join(dossiers.names())}")
   parser.add_argument("variant", metavar="VARIANT", nargs="?", help="one variant [all]")
@@ -49,7 +50,7 @@ def _parse() -> argparse.Namespace:
     default="",
     help="change the experiments' settings, as train.py does",
   )
-  return parser.parse_args()
+  return parser.parse_args(argv)
 
 
 def _variants(dossier: Dossier, name: str | None) -> list[str]:

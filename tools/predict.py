@@ -42,9 +42,9 @@ exit codes: 0 done, 2 a mistake in flags or settings, or some of the images coul
 for COCO's AP, give 0"""
 
 
-def main() -> int:
-  """Runs the command and returns its exit code."""
-  arguments = _parse()
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs the command with `argv` (None: the command line) and returns its exit code."""
+  arguments = _parse(argv)
   dossier = dossiers.of_experiment(arguments.experiment)
   from official.serving import image_files
 
@@ -64,7 +64,7 @@ def main() -> int:
   return _predict(arguments, detector, categories, dict(zip(paths, pictures, strict=True)))
 
 
-def _parse() -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
   parser = Parser(_DESCRIPTION, _EXAMPLES, prog="predict")
   add = parser.add_argument
   add("--experiment", required=True, metavar="NAME", help="the experiment that was trained")
@@ -84,7 +84,7 @@ def _parse() -> argparse.Namespace:
     help="a.b=1,c=2 or YAML or JSON or a YAML file, as for train.py",
   )
   add("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or patterns")
-  return parser.parse_args()
+  return parser.parse_args(argv)
 
 
 def _picture_paths(paths: Sequence[Path], output: Path) -> list[Path]:

@@ -52,8 +52,8 @@ def coco_rows(
 
 def write_json(rows: Rows, path: Path) -> None:
   """Writes a results file, one detection a line, in one piece."""
-  lines = ",\n".join(json.dumps(row) for row in rows)
-  write_file(path, f"[\n{lines}\n]\n".encode())
+  lines = ",\n ".join(json.dumps(row) for row in rows)
+  write_file(path, f"[{lines}]\n".encode())
 
 
 def write_picture(
