@@ -15,7 +15,7 @@ STUFF = {92: "stripes", 118: "checker", 149: "dots", 187: "gradient"}  # Ids as 
 
 _SUBPIXEL_BITS = 4
 _REFERENCE_SIZE = 160  # Lengths below are in pixels of an image of this size.
-_SIZES = ((9, 16, 0.25), (16, 40, 0.45), (40, 76, 0.30))  # From, to, share of the objects.
+_SIZES = ((11, 18, 0.2), (18, 44, 0.45), (44, 80, 0.35))  # From, to, share of the objects.
 _SIZE_LIMITS = np.cumsum([share for *_, share in _SIZES])[:-1]
 _CROWD_SIZE = (8, 12)
 _MAX_ROTATION = math.radians(15)
