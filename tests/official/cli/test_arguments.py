@@ -25,6 +25,7 @@ def test_help_ends_with_the_examples(capsys):
   ("argv", "message"),
   [
     (["--sise=3"], "unrecognized arguments: --sise=3; did you mean '--size'? (see tool --help)"),
+    (["--sise=a_long_value"], "unrecognized arguments: --sise=a_long_value; did you mean '--size'"),
     (["--zzzzzzzz"], "unrecognized arguments: --zzzzzzzz (see tool --help)"),
     (["--size", "x"], "argument --size: invalid int value: 'x' (see tool --help)"),
     (["--siz=3"], "unrecognized arguments: --siz=3; did you mean '--size'? (see tool --help)"),

@@ -35,11 +35,12 @@ def test_a_line_at_most_every_ten_seconds(clock, capsys):
     progress.advance(10)
     assert capsys.readouterr().err == ""
     clock.now += 1
-    progress.advance(70, note="loss 0.5")
+    progress.advance(69, note="loss 0.5")
     clock.now += 5
+    progress.advance(1)
   lines = capsys.readouterr().err.splitlines()
   assert lines == [
-    "converting: 100/100 images (100 %), 5 images/s, loss 0.5, 0 s left",
+    "converting: 99/100 images (99 %), 4.95 images/s, loss 0.5, 0 s left",
     "converting: 100/100 images (100 %), 4 images/s, loss 0.5, 0 s left",
   ]
 

@@ -83,10 +83,13 @@ def test_batches_of_matrix_products_broadcast():
     ("abc,cd->abd", ([2, 3, 5], [5, 7]), 2 * 3 * 5 * 7),
     ("...c,cd->...d", ([2, 3, 5], [5, 7]), 2 * 3 * 5 * 7),
     ("b...c,b...d->b...cd", ([2, 1, 6, 5], [2, 4, 6, 7]), 2 * 4 * 6 * 5 * 7),
+    ("b...c,b...d->b...cd", ([2, 4, 6, 5], [2, 1, 6, 7]), 2 * 4 * 6 * 5 * 7),
+    ("...c,...d->...cd", ([6, 5], [4, 6, 7]), 4 * 6 * 5 * 7),
+    ("abc->cab", ([2, 3, 5],), 0),
   ],
 )
 def test_einsum(equation, shapes, multiply_adds):
-  function = traced(lambda a, b: tf.raw_ops.Einsum(inputs=[a, b], equation=equation), *shapes)
+  function = traced(lambda *inputs: tf.raw_ops.Einsum(inputs=inputs, equation=equation), *shapes)
   assert count_flops(function) == 2 * multiply_adds
 
 

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -70,8 +71,8 @@ def test_exif_orientation_turns_the_image_upright(tmp_path, pixels, orientation)
 
 
 def test_find_files_folders_and_patterns_once_each(tmp_path):
-  for name in ("b.jpg", "a.PNG", "c.webp", "notes.txt", "sub/d.jpeg"):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+  for name in ("b.jpg", "a.PNG", "c.webp", "notes.txt", "sub/deep/d.jpeg"):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
   found = image_files.find(
     [
@@ -82,7 +83,7 @@ def test_find_files_folders_and_patterns_once_each(tmp_path):
     ]
   )
   names = [os.path.relpath(path, tmp_path) for path in found]
-  assert names == ["c.webp", "a.PNG", "b.jpg", "sub/d.jpeg", "notes.txt"]
+  assert names == ["c.webp", "a.PNG", "b.jpg", "sub/deep/d.jpeg", "notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,8 @@ def test_nothing_found(tmp_path, argument, message):
 def test_broken_files_are_named(tmp_path, pixels):
   whole = save(tmp_path, Image.fromarray(pixels), "whole.jpg").read_bytes()
   png = save(tmp_path, Image.fromarray(pixels), "whole.png").read_bytes()
-  huge = png[:16] + struct.pack(">II", 60000, 60000) + png[24:]
+  header = b"IHDR" + struct.pack(">II", 60000, 60000) + png[24:29]
+  huge = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
   contents = {"cut.jpg": whole[:500], "cut.png": png[:200], "text.jpg": b"hello", "empty.jpg": b""}
   for name, data in (contents | {"huge.png": huge}).items():
     (tmp_path / name).write_bytes(data)

@@ -35,7 +35,7 @@ def run(tmp_path):
   [
     ("", "best/best_ckpt-5"),
     ("/", "best/best_ckpt-5"),
-    ("/best", "best/best_ckpt-5"),
+    ("/best/", "best/best_ckpt-5"),
     ("/ckpt-5", "ckpt-5"),
     ("/ckpt-10.index", "ckpt-10"),
     ("/best/best_ckpt-5", "best/best_ckpt-5"),
