@@ -82,7 +82,8 @@ def _run(params: "config_definitions.ExperimentConfig", mode: str, model_dir: st
     print(stop, file=sys.stderr)
     return stop.exit_code
   except tf.errors.DataLossError as error:
-    raise UserError(f"the input is damaged: {error.message.splitlines()[0]}") from error
+    reason = next((line for line in error.message.splitlines() if "record" in line), "")
+    raise UserError(f"an input file is damaged ({reason}); convert the data again") from error
   except Diverged as error:
     print(f"error: {error}", file=sys.stderr)
     return 1

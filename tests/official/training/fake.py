@@ -47,7 +47,11 @@ class FakeTask(base_task.Task):
     start, stop = (start_step, 2**40) if params.is_training else (0, 3)
     first, last = start * pipelines * replicas, stop * pipelines * replicas
     data = tf.data.Dataset.range(first, last).shard(pipelines, pipeline)
-    return data.map(example, num_parallel_calls=2).prefetch(2)
+    data = data.map(example, num_parallel_calls=2).prefetch(2)
+    if params.input_path.endswith(".tfrecord"):
+      records = tf.data.TFRecordDataset(params.input_path)
+      data = tf.data.Dataset.zip(data, records).map(lambda batch, _: batch)
+    return data
 
   def build_losses(self, labels, model_outputs, aux_losses=None):
     loss = tf.reduce_mean(tf.square(model_outputs[:, 0] - labels["mean"]))

@@ -143,3 +143,16 @@ def test_missing_tpu_is_told_in_a_line(tmp_path):
   override = "--params_override=runtime.distribution_strategy=tpu"
   log = runs.run(*flags, override, log=tmp_path / "log", expected=2)
   assert re.fullmatch(r"error: cannot start runtime.distribution_strategy=tpu: [^\n]*\n", log)
+
+
+def test_damaged_input_is_told_in_a_line(tmp_path):
+  path = tmp_path / "train.tfrecord"
+  with tf.io.TFRecordWriter(str(path)) as writer:
+    for _ in range(9):
+      writer.write(bytes(100))
+  path.write_bytes(path.read_bytes()[:-9])
+  flags = ("--experiment=fake", "--mode=train", f"--model_dir={tmp_path}")
+  override = f"--params_override=task.train_data.input_path={path}"
+  log = runs.run(*flags, override, log=tmp_path / "log", expected=2)
+  assert re.search(r"^error: an input file is damaged \(truncated record at \d+.*\)", log, re.M)
+  assert "Traceback" not in log
