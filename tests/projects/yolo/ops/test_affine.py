@@ -73,7 +73,7 @@ def test_pixels_are_opencvs(case, where):
   # OpenCV counts from pixel centres.
   matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
   expected = cv2.warpAffine(canvas, matrix, (SIZE, SIZE), borderValue=(114, 114, 114))
-  warp = lambda canvas: affine_lib.warp(  # noqa: E731
+  warp = lambda canvas: affine_lib.warp(
     canvas, affine_lib.Affine(*(each[0] for each in ours(*CASES[case]))), SIZE, 114
   )
   if where == "eager":
