@@ -1,4 +1,4 @@
-"""A self-contained HTML page: headings, tables, figures; no script, nothing loaded from elsewhere."""
+"""A self-contained HTML page: headings, tables, figures; no script, nothing from elsewhere."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f4f6f9; padding: 1rem; overflow: auto; font-size: 13px; max-height: 24rem; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; }
 figcaption { font-size: 13px; color: #566; } img { max-width: 100%; height: auto; display: block; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 1rem; }
 .grid figure { margin: 0; }
 .big { font-size: 1.6rem; font-weight: 600; }
 """

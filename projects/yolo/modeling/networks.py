@@ -45,11 +45,12 @@ def build_head(
   outputs = {}
   for level in variant.levels:
     anchors = num_anchors[level]
+    cells = math.prod(inputs[f"p{level}"].shape[1:3])
     x = ConvNorm(variant.head[level], **vars(style), name=f"p{level}/conv")(inputs[f"p{level}"])
     x = Conv2D(
       anchors * (5 + num_classes),
       kernel_size=1,
-      bias_initializer=PriorBias(anchors, num_classes, 2**level),
+      bias_initializer=PriorBias(anchors, num_classes, cells),
       name=f"p{level}/output",
     )(x)
     outputs[str(level)] = SplitAnchors(anchors, name=f"p{level}/split")(x)
@@ -60,16 +61,22 @@ def build_head(
 class PriorBias(tf_keras.initializers.Initializer):
   """Starts outputs at the share of anchors that hold an object, so that the first steps are calm.
 
-  About 8 objects on a 640² image, and classes at 0.6 / (classes − 0.99), as ScaledYOLOv4 starts
-  (after Lin et al. 2017, sec. 3.3).
+  About 8 objects an image, and classes at 0.6 / (classes − 0.99), as ScaledYOLOv4 starts (after
+  Lin et al. 2017, sec. 3.3). Deviation: the original counts the cells of a 640² image, whatever the
+  input; here they are the grid's own.
+
+  Args:
+    anchors: of each cell.
+    num_classes: classes, without background.
+    cells: of the level's grid.
   """
 
-  def __init__(self, anchors: int, num_classes: int, stride: int) -> None:
-    self._config = {"anchors": anchors, "num_classes": num_classes, "stride": stride}
+  def __init__(self, anchors: int, num_classes: int, cells: int) -> None:
+    self._config = {"anchors": anchors, "num_classes": num_classes, "cells": cells}
 
   def __call__(self, shape: tf.TensorShape, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
-    classes, stride = self._config["num_classes"], self._config["stride"]
-    objectness = math.log(8 / (640 / stride) ** 2)
+    classes, cells = self._config["num_classes"], self._config["cells"]
+    objectness = math.log(min(8 / cells, 1))
     each = [0.0] * 4 + [objectness] + [math.log(0.6 / (classes - 0.99))] * classes
     return tf.reshape(tf.constant(each * self._config["anchors"], dtype), shape)
 

@@ -12,6 +12,8 @@ from official.core import base_task, task_factory
 from official.datasets.coco import Category
 from official.evaluation.coco import CocoBoxEvaluator
 from official.reports.boxes import detections_to_boxes, draw_boxes
+from official.serving import weights
+from official.serving.run_folder import RunFolder
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
 from projects.yolo.dataloaders.categories import read_categories
@@ -38,17 +40,9 @@ class YoloTask(base_task.Task):
     return build_yolo(self.task_config.model)
 
   def initialize(self, model: Yolo) -> None:
-    """Loads `init_checkpoint` (a file, or a folder's latest) into the model, strictly."""
-    path = self.task_config.init_checkpoint
-    if not path:
-      return
-    path = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
-    if not path:
-      raise UserError(
-        f"task.init_checkpoint: no checkpoint in '{self.task_config.init_checkpoint}'"
-      )
-    status = tf.train.Checkpoint(model=model).read(path)
-    status.expect_partial().assert_existing_objects_matched()
+    """Starts from `init_checkpoint`, a checkpoint or the folder of a run, where there is one."""
+    if path := self.task_config.init_checkpoint:
+      weights.load(model, RunFolder(path).checkpoint(best="best"))
 
   def categories(self, params: DataConfig) -> list[Category]:
     """Classes of the data; raises `UserError` where the network has another number of them."""

@@ -1,0 +1,125 @@
+"""The task: it learns, decays the right weights, counts AP right, and its experiments hold."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+import yaml
+
+import projects.registry  # noqa: F401
+from official.cli.errors import UserError
+from official.core import exp_factory, task_factory
+from official.training import settings
+from projects.yolo.dossier import DOSSIER
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+CONFIGS = sorted((ROOT / "configs/yolo").glob("*.yaml"))
+
+
+def _task(shapes, **changes):
+  params = exp_factory.get_exp_config("yolo_v4_tiny_shapes").task
+  params.override({"model": {"input_size": 64}, "init_checkpoint": ""} | changes)
+  for data, split in ((params.train_data, "train"), (params.validation_data, "val")):
+    data.override({"input_path": f"{shapes}/{split}-*.tfrecord", "global_batch_size": 4})
+  return task_factory.get_task(params)
+
+
+@pytest.fixture(scope="module")
+def task(shapes):
+  return _task(shapes)
+
+
+def test_a_batch_is_learnt(task):
+  tf_keras.utils.set_random_seed(0)
+  model = task.build_model()
+  inputs = next(iter(task.build_inputs(task.task_config.train_data)))
+  optimizer = tf_keras.optimizers.legacy.Adam(2e-3)
+  step = tf.function(lambda: task.train_step(inputs, model, optimizer)[task.loss])
+  first = float(step())
+  last = [float(step()) for _ in range(40)][-1]
+  assert last < 0.6 * first
+
+
+def test_decay_is_of_convolution_kernels_alone(task):
+  model = task.build_model()
+  zeros = [tf.zeros_like(weight) for weight in model.trainable_weights]
+  decay = task.task_config.weight_decay
+  decayed = 0
+  for weight, gradient in zip(model.trainable_weights, task._decayed(zeros, model), strict=True):
+    is_kernel = len(weight.shape) == 4
+    np.testing.assert_allclose(gradient, decay * weight if is_kernel else 0 * weight)
+    decayed += is_kernel
+  # v4-tiny has 21 convolutions.
+  assert decayed == 21
+
+
+def test_perfect_detections_have_ap_one_and_none_have_zero(task):
+  model = task.build_model()
+  states = {"perfect": None, "none": None}
+  step = tf.function(lambda inputs: task.validation_step(inputs, model))
+  for inputs in task.build_inputs(task.task_config.validation_data):
+    outputs = step(inputs)
+    truth = outputs["groundtruths"]
+    found = {
+      "boxes": truth["boxes"],
+      "classes": truth["classes"],
+      "scores": tf.cast(truth["valid"], tf.float32),
+      "count": tf.reduce_sum(tf.cast(truth["valid"], tf.int32), -1),
+    }
+    nothing = found | {"count": tf.zeros_like(found["count"])}
+    for name, detections in (("perfect", found), ("none", nothing)):
+      changes = {"detections": detections, "boxes_on_input": found["boxes"]}
+      logs = tf.nest.map_structure(lambda x: (x,), outputs | changes)
+      states[name] = task.aggregate_logs(states[name], logs)
+  figures = {name: task.reduce_aggregated_logs(state) for name, state in states.items()}
+  assert figures["perfect"]["AP"] == pytest.approx(1)
+  assert figures["none"]["AP"] == 0
+  assert len(states["perfect"]["evaluator"].ground_truth()["images"]) == 6
+  assert figures["perfect"]["image/detections"].shape == (4, 320, 320, 3)
+
+
+def test_a_run_starts_from_another_ones_weights(task, shapes, tmp_path):
+  donor = task.build_model()
+  for weight in donor.weights:
+    weight.assign_add(tf.random.stateless_uniform(weight.shape, [1, 2], dtype=weight.dtype))
+  prefix = tf.train.Checkpoint(model=donor).save(str(tmp_path / "ckpt"))
+  heir_task = _task(shapes, init_checkpoint=prefix)
+  heir = heir_task.build_model()
+  heir_task.initialize(heir)
+  for mine, theirs in zip(heir.weights, donor.weights, strict=True):
+    np.testing.assert_array_equal(mine, theirs)
+  other = _task(shapes, init_checkpoint=prefix, model={"input_size": 64, "variant": "v3-tiny"})
+  with pytest.raises(UserError, match="does not fit"):
+    other.initialize(other.build_model())
+
+
+def test_a_wrong_number_of_classes_is_named(shapes):
+  task = _task(shapes, model={"input_size": 64, "num_classes": 80})
+  with pytest.raises(UserError, match=r"80.*6 thing categories"):
+    task.build_inputs(task.task_config.train_data)
+
+
+def test_names_come_from_an_annotation_file_where_one_is_given(shapes):
+  task = _task(shapes, categories=f"{shapes}/annotations/instances_train.json")
+  names = [category.name for category in task.categories(task.task_config.train_data)]
+  assert names == ["circle", "square", "triangle", "star", "cross", "ring"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.name for path in CONFIGS])
+def test_every_configuration_fits_the_experiment_that_its_header_runs(path):
+  text = path.read_text()
+  header = [line for line in text.splitlines() if line.startswith("#")]
+  for word in ("Paper:", "Command:", "Cost:", "Expected:"):
+    assert any(line.startswith(f"# {word}") for line in header), word
+  assert f"--config_file=configs/yolo/{path.name}" in text
+  name = text.split("--experiment=")[1].split()[0]
+  settings.override(settings.experiment(name), yaml.safe_load(text), path.name)
+
+
+def test_every_experiment_is_in_the_dossier_and_builds():
+  names = [name for name in settings.registered() if name.startswith("yolo_")]
+  assert sorted(DOSSIER.experiments) == sorted(names)
+  for name in names:
+    settings.experiment(name).validate()
