@@ -59,7 +59,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
   if rng.random() >= _EMPTY_SHARE:
     if rng.random() < _CROWD_SHARE:
       painter.add_crowd()
-    for _ in range(rng.integers(1, 8)):
+    for _ in range(rng.integers(2, 12)):
       painter.add_thing()
   return scene
 

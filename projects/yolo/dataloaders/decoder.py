@@ -11,10 +11,12 @@ A decoded example is one image:
   area       [n] float32, of the object in the original image, in square pixels
 """
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 _KEYS = {
   "image/encoded": tf.io.FixedLenFeature((), tf.string),
@@ -30,9 +32,17 @@ _KEYS = {
   "image/object/area": tf.io.RaggedFeature(tf.float32),
 }
 
+
+def _grey_pixel() -> bytes:
+  # Not by TensorFlow: an operation at import would bar several workers from their collectives.
+  target = io.BytesIO()
+  Image.new("RGB", (1, 1), (114, 114, 114)).save(target, "PNG")
+  return target.getvalue()
+
+
 # What fills up the last batch of an evaluation: a grey pixel without objects.
 PADDING = {
-  "encoded": tf.io.encode_png(np.full((1, 1, 3), 114, np.uint8)).numpy(),
+  "encoded": _grey_pixel(),
   "source_id": b"-1",
   "height": np.int32(1),
   "width": np.int32(1),

@@ -1,0 +1,22 @@
+"""Every benchmark, one after the other: ours beside upstream's, measured in the same run."""
+
+import argparse
+import subprocess
+import sys
+
+_BENCHMARKS = ("convert", "pipeline", "train_step")
+
+
+def main() -> int:
+  """Runs those that are named, or all; each in a process of its own."""
+  parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+  parser.add_argument("names", nargs="*", default=_BENCHMARKS, help=", ".join(_BENCHMARKS))
+  names = parser.parse_args().names
+  for name in names:
+    if name not in _BENCHMARKS:
+      parser.error(f"no benchmark '{name}': choose from {', '.join(_BENCHMARKS)}")
+  return max(subprocess.call([sys.executable, "-m", f"benchmarks.{name}"]) for name in names)
+
+
+if __name__ == "__main__":
+  sys.exit(main())
