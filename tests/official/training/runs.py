@@ -6,6 +6,7 @@ TensorFlow is imported once, in a fork server; a run then starts in a tenth of t
 
 import importlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import pathlib
 import signal
@@ -29,6 +30,13 @@ def start(*argv, log, kill=None):
   process = _CONTEXT.Process(target=_child, args=(list(argv), str(log), kill))
   process.start()
   return process
+
+
+def wait_for(path, *processes):
+  """Waits until there is a file at `path`; none of the processes may end before."""
+  while not path.exists():
+    ended = multiprocessing.connection.wait([p.sentinel for p in processes], timeout=0.01)
+    assert not ended, f"a run ended before it wrote {path.name}"
 
 
 def finish(process, expected=0):

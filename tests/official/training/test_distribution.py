@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import time
 
 import tensorflow as tf
 import tf_keras
@@ -35,9 +34,7 @@ def test_two_devices_resume(tmp_path):
 
 def test_two_workers_stop_together_resume_and_only_the_chief_writes(tmp_path):
   workers = _start_workers(tmp_path, 100_000)
-  while not (tmp_path / "run" / "ckpt-8.index").exists():
-    assert all(worker.is_alive() for worker in workers)
-    time.sleep(0.05)
+  runs.wait_for(tmp_path / "run" / "ckpt-8.index", *workers)
   os.kill(workers[1].pid, signal.SIGTERM)
   for worker in workers:
     runs.finish(worker, 128 + signal.SIGTERM)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 
 import pytest
 
@@ -46,7 +45,7 @@ def test_killed_run_ends_as_an_undisturbed_one(tmp_path, undisturbed, kills):
 def test_killed_from_outside(tmp_path, undisturbed):
   flags = (*_FLAGS, f"--model_dir={tmp_path}")
   process = runs.start(*flags, log=tmp_path / "log")
-  _wait_for(tmp_path / "ckpt-8.index", process)
+  runs.wait_for(tmp_path / "ckpt-8.index", process)
   os.kill(process.pid, signal.SIGKILL)
   runs.finish(process, -signal.SIGKILL)
   runs.run(*flags, log=tmp_path / "log")
@@ -58,7 +57,7 @@ def test_stop_saves_and_resumes(tmp_path, undisturbed, number, code):
   # The checkpoint interval is never reached: what is saved is saved because of the signal.
   flags = (*_FLAGS, f"--model_dir={tmp_path}", "--params_override=trainer.checkpoint_interval=1000")
   process = runs.start(*flags, log=tmp_path / "log")
-  _wait_for(tmp_path / "validation", process)
+  runs.wait_for(tmp_path / "validation", process)
   os.kill(process.pid, number)
   runs.finish(process, code)
   assert list(tmp_path.glob("ckpt-*.index"))
@@ -78,9 +77,3 @@ def test_another_seed_changes_the_weights(tmp_path, undisturbed):
   override = "--params_override=task.train_data.seed=8"
   runs.run(*_FLAGS, f"--model_dir={tmp_path}", override, log=tmp_path / "log")
   assert len(runs.differences(tmp_path / "ckpt-24", undisturbed)) > 10
-
-
-def _wait_for(path, process):
-  while not path.exists():
-    assert process.is_alive()
-    time.sleep(0.005)
