@@ -17,6 +17,7 @@ _SUBPIXEL_BITS = 4
 _REFERENCE_SIZE = 160  # Lengths below are in pixels of an image of this size.
 _SIZES = ((11, 18, 0.2), (18, 44, 0.45), (44, 80, 0.35))  # From, to, share of the objects.
 _SIZE_LIMITS = np.cumsum([share for *_, share in _SIZES])[:-1]
+_THINGS = (2, 11)  # Least and most that are tried in a scene that is not empty.
 _CROWD_SIZE = (8, 12)
 _MAX_ROTATION = math.radians(15)
 _MIN_VISIBLE_SHARE, _MIN_VISIBLE_AREA = 0.6, 30
@@ -59,7 +60,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
   if rng.random() >= _EMPTY_SHARE:
     if rng.random() < _CROWD_SHARE:
       painter.add_crowd()
-    for _ in range(rng.integers(2, 12)):
+    for _ in range(rng.integers(*_THINGS, endpoint=True)):
       painter.add_thing()
   return scene
 

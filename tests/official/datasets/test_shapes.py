@@ -106,7 +106,7 @@ def test_scenes_are_hard_but_fair():
   assert {thing.category_id for _, thing in things} == set(THINGS)
   assert {int(c) for scene in scenes for c in np.unique(scene.grounds)} == set(STUFF)
   assert 0.03 < np.mean([not scene.things for scene in scenes]) < 0.1
-  assert max(len(scene.things) for scene in scenes) in (7, 8)
+  assert max(len(scene.things) for scene in scenes) in (11, 12)
   crowds = sum(thing.is_crowd for _, thing in things)
   assert 0.05 < crowds / len(scenes) < 0.15
   areas = [np.count_nonzero(scene.codes == t.code) for scene, t in things if not t.is_crowd]
