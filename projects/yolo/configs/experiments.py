@@ -59,21 +59,17 @@ def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
       drop_remainder=False,
       max_boxes=20,
     ),
-    # Shapes are told apart by their outline alone and anchors are dense: against the COCO gains, box
-    # and class terms weigh more, and fewer anchors answer for an object.
+    # Shapes differ in outline alone and anchors are dense: against the COCO gains, box and class
+    # terms weigh more, and fewer anchors answer for an object.
     losses=Losses(box=1.0, classes=2.0, ratio_threshold=2.0),
     allow_image_summary=True,
   )
-  trainer = _trainer(steps, steps_per_loop=50, validation_interval=500, learning_rate=0.02)
-  trainer.optimizer_config.override(
-    {
-      "learning_rate": {"cosine": {"alpha": 0.05}},
-      "warmup": {"linear": {"warmup_steps": 100}},
-      "ema": {"average_decay": 0.998},
-    }
+  optimizer = _sgd(0.02, steps, warmup_steps=100, last_share=0.05, average_decay=0.998)
+  return cfg.ExperimentConfig(
+    task=task,
+    trainer=_trainer(steps, steps_per_loop=50, validation_interval=500, optimizer=optimizer),
+    runtime=cfg.RuntimeConfig(distribution_strategy="one_device"),
   )
-  runtime = cfg.RuntimeConfig(distribution_strategy="one_device")
-  return cfg.ExperimentConfig(task=task, trainer=trainer, runtime=runtime)
 
 
 def _coco(model: Model) -> cfg.ExperimentConfig:
@@ -94,20 +90,24 @@ def _coco(model: Model) -> cfg.ExperimentConfig:
       drop_remainder=False,
     ),
   )
+  steps = _COCO_EPOCHS * steps_per_epoch
+  optimizer = _sgd(
+    0.01, steps, warmup_steps=3 * steps_per_epoch, last_share=0.2, average_decay=0.9999
+  )
   return cfg.ExperimentConfig(
     task=task,
     trainer=_trainer(
-      _COCO_EPOCHS * steps_per_epoch,
-      steps_per_loop=100,
-      validation_interval=5 * steps_per_epoch,
-      learning_rate=0.01,
+      steps, steps_per_loop=100, validation_interval=5 * steps_per_epoch, optimizer=optimizer
     ),
     runtime=cfg.RuntimeConfig(distribution_strategy="mirrored", mixed_precision_dtype="bfloat16"),
   )
 
 
 def _trainer(
-  steps: int, steps_per_loop: int, validation_interval: int, learning_rate: float
+  steps: int,
+  steps_per_loop: int,
+  validation_interval: int,
+  optimizer: optimization.OptimizationConfig,
 ) -> cfg.TrainerConfig:
   return cfg.TrainerConfig(
     train_steps=steps,
@@ -118,19 +118,20 @@ def _trainer(
     checkpoint_interval=validation_interval,
     best_checkpoint_export_subdir="best",
     best_checkpoint_eval_metric="AP",
-    optimizer_config=optimization.OptimizationConfig(
-      {
-        "optimizer": {"type": "sgd", "sgd": {"momentum": 0.937, "nesterov": True}},
-        "ema": {"average_decay": 0.9999, "trainable_weights_only": False, "dynamic_decay": True},
-        "learning_rate": {
-          "type": "cosine",
-          "cosine": {
-            "initial_learning_rate": learning_rate,
-            "decay_steps": steps,
-            "alpha": 0.2,
-          },
-        },
-        "warmup": {"type": "linear", "linear": {"warmup_steps": min(1000, steps // 10)}},
-      }
-    ),
+    optimizer_config=optimizer,
+  )
+
+
+def _sgd(
+  learning_rate: float, steps: int, warmup_steps: int, last_share: float, average_decay: float
+) -> optimization.OptimizationConfig:
+  """ScaledYOLOv4's optimizer: Nesterov momentum, warm-up, cosine decay, averaged weights."""
+  cosine = {"initial_learning_rate": learning_rate, "decay_steps": steps, "alpha": last_share}
+  return optimization.OptimizationConfig(
+    {
+      "optimizer": {"type": "sgd", "sgd": {"momentum": 0.937, "nesterov": True}},
+      "ema": {"average_decay": average_decay, "trainable_weights_only": False},
+      "learning_rate": {"type": "cosine", "cosine": cosine},
+      "warmup": {"type": "linear", "linear": {"warmup_steps": warmup_steps}},
+    }
   )

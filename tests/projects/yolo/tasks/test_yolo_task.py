@@ -42,6 +42,38 @@ def test_a_batch_is_learnt(task):
   assert last < 0.6 * first
 
 
+def _step(task, inputs, jit_compile):
+  """Losses of two train steps, from the same weights."""
+  tf_keras.utils.set_random_seed(1)
+  model = task.build_model()
+  optimizer = tf_keras.optimizers.legacy.SGD(0.01, momentum=0.9)
+  step = tf.function(
+    lambda: task.train_step(inputs, model, optimizer)[task.loss], jit_compile=jit_compile
+  )
+  return [float(step()) for _ in range(2)]
+
+
+def test_train_step_compiles_under_xla(task):
+  inputs = next(iter(task.build_inputs(task.task_config.train_data)))
+  graph = _step(task, inputs, jit_compile=False)
+  np.testing.assert_allclose(_step(task, inputs, jit_compile=True), graph, rtol=1e-3)
+
+
+@pytest.fixture
+def bfloat16():
+  before = tf_keras.mixed_precision.global_policy()
+  tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+  yield
+  tf_keras.mixed_precision.set_global_policy(before)
+
+
+def test_trains_in_bfloat16(task, bfloat16):
+  inputs = next(iter(task.build_inputs(task.task_config.train_data)))
+  first, second = _step(task, inputs, jit_compile=False)
+  assert np.isfinite(first)
+  assert second < first
+
+
 def test_decay_is_of_convolution_kernels_alone(task):
   model = task.build_model()
   zeros = [tf.zeros_like(weight) for weight in model.trainable_weights]
