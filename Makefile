@@ -34,7 +34,6 @@ bench: $(VENV)/.dev  ## print our speed beside upstream's, in CPU seconds
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) pip setuptools wheel
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.python pyproject.toml requirements.lock
