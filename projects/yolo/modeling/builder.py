@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from official.layers.convolution import ConvNorm
+from official.layers.upsampling import Upsample
 from projects.yolo.modeling.rows import Rows
 
 
@@ -61,7 +62,7 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "group": _plain(ChannelGroup),
   "linear": _plain(tf_keras.layers.Identity),
   "pool": _pool,
-  "upsample": _plain(tf_keras.layers.UpSampling2D),
+  "upsample": _plain(Upsample),
 }
 
 

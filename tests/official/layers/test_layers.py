@@ -9,6 +9,7 @@ import tf_keras
 from official.layers.activations import mish
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.normalization import BatchNorm
+from official.layers.upsampling import Upsample
 
 RNG = np.random.default_rng(0)
 
@@ -84,3 +85,23 @@ def test_conv_norm_survives_its_config():
   twin(x)
   twin.set_weights(layer.get_weights())
   np.testing.assert_array_equal(layer(x, training=True), twin(x, training=True))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_upsampling_repeats_and_its_gradient_sums(jit_compile):
+  x = tf.constant(RNG.normal(size=[2, 3, 4, 5]))
+  weights = RNG.normal(size=[2, 6, 8, 5])
+  layer = Upsample(2, dtype="float64")
+
+  @tf.function(jit_compile=jit_compile)
+  def forward_and_backward():
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = layer(x)
+      total = tf.reduce_sum(y * weights)
+    return y, tape.gradient(total, x)
+
+  y, gradient = forward_and_backward()
+  np.testing.assert_array_equal(y, x.numpy().repeat(2, 1).repeat(2, 2))
+  blocks = weights.reshape(2, 3, 2, 4, 2, 5).sum((2, 4))
+  np.testing.assert_allclose(gradient, blocks, rtol=1e-12)
