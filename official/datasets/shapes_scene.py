@@ -1,7 +1,7 @@
 """Scenes of the built-in data set: shapes on textured grounds, with what is visible of each.
 
 The classes differ in shape and not in colour, rotation stays within 15 degrees, and a shape that
-would be hidden by more than 40 % is not placed: a good detector can find nearly all of them.
+would be hidden by more than 30 % is not placed: a good detector can find nearly all of them.
 """
 
 import math
@@ -15,12 +15,12 @@ STUFF = {92: "stripes", 118: "checker", 149: "dots", 187: "gradient"}  # Ids as 
 
 _SUBPIXEL_BITS = 4
 _REFERENCE_SIZE = 160  # Lengths below are in pixels of an image of this size.
-_SIZES = ((11, 18, 0.2), (18, 44, 0.45), (44, 80, 0.35))  # From, to, share of the objects.
+_SIZES = ((12, 20, 0.2), (20, 44, 0.45), (44, 80, 0.35))  # From, to, share of the objects.
 _SIZE_LIMITS = np.cumsum([share for *_, share in _SIZES])[:-1]
 _THINGS = (2, 11)  # Least and most that are tried in a scene that is not empty.
 _CROWD_SIZE = (8, 12)
 _MAX_ROTATION = math.radians(15)
-_MIN_VISIBLE_SHARE, _MIN_VISIBLE_AREA = 0.6, 30
+_MIN_VISIBLE_SHARE, _MIN_VISIBLE_AREA = 0.7, 30
 _EMPTY_SHARE, _CROWD_SHARE = 0.065, 0.1
 _CONTRAST = 100.0  # Least distance in RGB between a shape and what it may lie on.
 _TRIES = 12

@@ -4,7 +4,7 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.modeling import optimization
 from projects.yolo.configs.data import Augmentation, DataConfig
-from projects.yolo.configs.yolo import Losses, Model, YoloTask
+from projects.yolo.configs.yolo import Detection, Losses, Model, YoloTask
 
 _COCO_TRAIN_IMAGES = 118287
 _COCO_BATCH = 64
@@ -32,7 +32,7 @@ def yolo_v4_csp_coco() -> cfg.ExperimentConfig:
 @exp_factory.register_config_factory("yolo_v4_tiny_shapes")
 def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
   """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""
-  steps, batch = 2500, 16
+  steps, batch = 2700, 16
   task = YoloTask(
     model=Model(
       variant="v4-tiny",
@@ -40,6 +40,7 @@ def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
       input_size=128,
       coordinates="scaled",
       anchors=[10, 10, 16, 16, 24, 24, 32, 32, 42, 42, 56, 56],
+      detection=Detection(iou_threshold=0.45),
     ),
     train_data=DataConfig(
       input_path="data/shapes/train-*.tfrecord",
