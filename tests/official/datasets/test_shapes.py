@@ -111,7 +111,7 @@ def test_scenes_are_hard_but_fair():
   assert 0.05 < crowds / len(scenes) < 0.15
   areas = [np.count_nonzero(scene.codes == t.code) for scene, t in things if not t.is_crowd]
   assert min(areas) >= 30
-  assert 0.1 < np.mean(np.array(areas) < 16**2 * 0.6) < 0.4
+  assert 0.1 < np.mean(np.array(areas) < 20**2 * 0.6) < 0.4
   far = [contrast(scene, thing) > 60 for scene, thing in things if not thing.is_crowd]
   assert np.mean(far) > 0.99
 
