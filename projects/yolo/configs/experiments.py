@@ -32,7 +32,7 @@ def yolo_v4_csp_coco() -> cfg.ExperimentConfig:
 @exp_factory.register_config_factory("yolo_v4_tiny_shapes")
 def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
   """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""
-  steps, batch = 2700, 16
+  steps, batch = 2500, 16
   task = YoloTask(
     model=Model(
       variant="v4-tiny",
