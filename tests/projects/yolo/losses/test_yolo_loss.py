@@ -187,3 +187,14 @@ def test_centre_on_the_far_edge_stays_inside():
   )
   np.testing.assert_array_equal(places.mask, [[True, False, False]])
   assert places.index.numpy()[0, 0] == 15
+
+
+def test_objectness_does_not_pull_boxes():
+  raw, labels = _scene(6)
+  raw = {level: tf.constant(value) for level, value in raw.items()}
+  with tf.GradientTape() as tape:
+    tape.watch(raw)
+    loss = yolo_loss(raw, labels, SCALED, LossWeights())["objectness_loss"]
+  for gradient in tape.gradient(loss, raw).values():
+    assert not gradient.numpy()[..., :4].any()
+    assert gradient.numpy()[..., 4].all()
