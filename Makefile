@@ -41,7 +41,7 @@ $(VENV)/.runtime: $(VENV)/.python pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[parity,dev]'
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.dev

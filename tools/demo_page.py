@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 import projects.registry  # noqa: F401
-from official.datasets.files import write_file
+from official.cli.files import write_file
 from official.evaluation.coco import METRICS
 from official.reports.boxes import Box, detections_to_boxes, draw_boxes
 from official.reports.curves import Curve, draw_curves, read_scalars

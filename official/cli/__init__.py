@@ -1,1 +1,1 @@
-"""What every command shares: a quiet start, one-line errors, arguments, progress."""
+"""What every command shares: a quiet start, one-line errors, arguments, progress, whole files."""

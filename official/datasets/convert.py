@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from official.cli.errors import UserError
+from official.cli.files import atomic_file, make_directory, write_file
 from official.cli.progress import Progress
 from official.datasets import coco, pool
 from official.datasets.annotations import Dataset, Image
 from official.datasets.examples import Source, make_example
-from official.datasets.files import atomic_file, make_directory, write_file
 from official.datasets.problems import Problems
 from official.datasets.records import Sidecar, save_sidecar, shard_path, sidecar_path
 from official.datasets.tfrecord import frame

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from official.cli.errors import UserError, nearest
+from official.cli.files import write_file
 from official.datasets.annotations import Category
-from official.datasets.files import write_file
 
 _HEADER, _FOOTER = 12, 4  # Length and its checksum before the data, the data's checksum after it.
 _SHARD = re.compile(r"-(\d{5}|\?+|\*)-of-(\d{5}|\?+|\*)\.tfrecord\*?$|-?\*(\.tfrecord\*?)?$")

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from official.cli.errors import UserError
+from official.cli.files import write_file
 from official.cli.progress import Progress
 from official.datasets import pool
 from official.datasets.convert import Conversion, convert
-from official.datasets.files import write_file
 from official.datasets.records import Sidecar, sidecar_path
 from official.datasets.shapes_scene import STUFF, THINGS, Scene, Thing, draw_scene
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from official.cli.files import write_file
 from official.datasets.annotations import Category
-from official.datasets.files import write_file
 from official.dossiers.dossier import Detections
 from official.evaluation.coco import yxyx_to_xywh
 from official.reports.boxes import detections_to_boxes, draw_boxes

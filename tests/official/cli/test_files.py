@@ -1,7 +1,7 @@
 import pytest
 
 from official.cli.errors import UserError
-from official.datasets.files import atomic_file, write_file
+from official.cli.files import atomic_file, write_file
 
 
 def test_written_whole_and_nothing_else(tmp_path):

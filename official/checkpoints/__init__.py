@@ -1,0 +1,1 @@
+"""Foreign weights: read safely as named arrays, renamed by rules, transferred strictly."""
