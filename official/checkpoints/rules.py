@@ -9,10 +9,10 @@ class Rule:
 
   Attributes:
     source: pattern of the original's names; "{name}" stands for one or more characters.
-    target: the candidate's variable (its path, see `official.parity.keras_recorder`), with the same
+    target: the candidate's variable, by its path (`official.parity.keras_recorder`), with the same
       fields.
-    transform: a name in `transforms.TRANSFORMS`, perhaps with arguments ("qkv:1/3"); what happens to
-      the array on its way.
+    transform: what happens to the array on its way: a name in `transforms.TRANSFORMS`, perhaps with
+      arguments ("qkv:1/3").
   """
 
   source: str

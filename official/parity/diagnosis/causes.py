@@ -51,7 +51,7 @@ CAUSES: dict[str, str] = {
   "no_object_weight": "a class (no-object) has another weight",
   "gradient_scale": "gradients are off by one factor",
   "clip_scope": "gradients are clipped by another norm: each, all, or by value",
-  "decay_coupling": "weight decay is added to the gradient on one side and to the weight on the other",
+  "decay_coupling": "weight decay goes into the gradient on one side, to the weight on the other",
   "decay_exclusion": "weight decay takes in or leaves out other parameters",
   "decay_amount": "weight decay has another factor",
   "learning_rate": "the learning rate differs",
