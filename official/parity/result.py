@@ -139,9 +139,11 @@ class Result:
 
   @property
   def same(self) -> bool:
-    """Whether every stage passed and at least one ran."""
+    """Whether every stage passed and at least one pair was compared: nothing found is no proof."""
     ran = [stage for stage in self.stages if not stage.skipped]
-    return bool(ran) and all(stage.same for stage in ran)
+    findings = [finding for stage in ran for finding in stage.findings]
+    compared = any(finding.status is not Status.EXCUSED for finding in findings)
+    return compared and all(stage.same for stage in ran)
 
   @property
   def first_blame(self) -> Blame | None:
