@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from official.checkpoints.rules import Rule
+from official.checkpoints.rules import Ignore, Rule
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -114,7 +114,7 @@ class ParityCase:
   name: str
   reference: Callable[[str, int], Side] | None
   candidate: Callable[[str], Side]
-  weights: tuple[Rule, ...]
+  weights: tuple[Rule | Ignore, ...]
   taps: tuple[TapRule, ...]
   batch: Callable[[int], Arrays]
   layouts: Mapping[int, str] = dataclasses.field(default_factory=dict)
