@@ -1,0 +1,152 @@
+"""What the reports say about findings, apart from how they draw it."""
+
+import enum
+import math
+from collections.abc import Iterable
+
+from official.parity.result import Diagnosis, Finding, Result, Stage, Status
+
+
+class Shade(enum.StrEnum):
+  """How a finding is coloured; ascending, the worst last."""
+
+  EXCUSED = "excused"
+  SAME = "same"
+  NEAR_TIE = "near tie"
+  INHERITED = "inherited"  # Differs, but not when it is fed what the original feeds it.
+  UNPAIRED = "unpaired"
+  DIFFERENT = "different"
+
+
+_ORDER = list(Shade)
+
+
+def shade(finding: Finding) -> Shade:
+  """The colour of `finding`."""
+  if finding.status is Status.DIFFERENT and finding.forced_status is not None:
+    return Shade.INHERITED if finding.forced_status.passes else Shade.DIFFERENT
+  return Shade(finding.status.value)
+
+
+def worst_shade(findings: Iterable[Finding]) -> Shade:
+  """The worst colour among `findings`; of none, SAME."""
+  return max((shade(finding) for finding in findings), key=_ORDER.index, default=Shade.SAME)
+
+
+def badness(finding: Finding) -> tuple[int, float]:
+  """What findings are sorted by: colour, then how far the error goes towards or over its limit."""
+  return _ORDER.index(shade(finding)), _excess(finding)
+
+
+def _excess(finding: Finding) -> float:
+  if math.isnan(finding.error):
+    return math.inf
+  if finding.limit > 0:
+    return finding.error / finding.limit
+  return math.inf if finding.error > 0 else 0.0
+
+
+def worst(findings: Iterable[Finding]) -> Finding | None:
+  """The compared finding that is nearest to its limit or furthest over it; None where there is
+  none."""
+  compared = (f for f in findings if f.status not in (Status.EXCUSED, Status.UNPAIRED))
+  return max(compared, key=badness, default=None)
+
+
+def failures(stage: Stage) -> list[Finding]:
+  """The findings that fail, in order of execution."""
+  return sorted((f for f in stage.findings if not f.status.passes), key=lambda f: f.order)
+
+
+def all_findings(result: Result) -> list[Finding]:
+  """Of all stages, in order."""
+  return [finding for stage in result.stages for finding in stage.findings]
+
+
+def outcome(stage: Stage) -> str:
+  """One word or two on a stage."""
+  if stage.skipped:
+    return "skipped"
+  if not stage.findings:
+    return "nothing compared"
+  return "pass" if stage.same else "fail"
+
+
+def place(finding: Finding) -> str:
+  """Where a finding is, in words: "eval output backbone/c1 (Conv2D)"."""
+  layer = f" ({finding.layer})" if finding.layer else ""
+  return f"{finding.phase} {finding.section} {finding.name}{layer}"
+
+
+def numbers(finding: Finding) -> str:
+  """Its errors, in words."""
+  parts = [f"error {engineering(finding.error)}", f"limit {engineering(finding.limit)}"]
+  if finding.noise:
+    parts.append(f"the original's own {engineering(finding.noise)}")
+  if finding.forced_error is not None:
+    parts.append(f"forced {engineering(finding.forced_error)}")
+  return ", ".join(parts)
+
+
+def headline(result: Result) -> list[str]:
+  """The verdict, the first divergence, and its best diagnosis: one to three lines of plain text."""
+  verdict = "SAME" if result.same else "NOT THE SAME"
+  lines = [f"{verdict}: {result.case}, {result.precision}, seed {result.seed}; {_extent(result)}"]
+  if not result.same:
+    lines += _first_divergence(result)
+  return [printable(line) for line in lines]
+
+
+def _extent(result: Result) -> str:
+  findings = all_findings(result)
+  top = worst(findings)
+  if top is None:
+    return "nothing was compared"
+  failed = sum(not f.status.passes for f in findings)
+  compared = f"{len(findings):,} pairs"
+  if failed:
+    return f"{failed:,} of {compared} fail"
+  return f"{compared}, worst error {engineering(top.error)} of {engineering(top.limit)}"
+
+
+def _first_divergence(result: Result) -> list[str]:
+  blame = result.first_blame
+  stage = next((s for s in result.stages if (blame in s.blames if blame else not s.same)), None)
+  if stage is None:
+    return []
+  finding = blame.finding if blame else failures(stage)[0]
+  reason = f" ({finding.reason})" if finding.reason else ""
+  line = f"first divergence: {stage.name}, {place(finding)}: {numbers(finding)}{reason}"
+  if blame is None:
+    return [line]
+  where = f" at {blame.line}" if blame.line else ""
+  return [f"{line}; blame {blame.layer}{where}", f"cause: {_cause(blame.diagnoses)}"]
+
+
+def _cause(diagnoses: Iterable[Diagnosis]) -> str:
+  best = next(iter(diagnoses), None)
+  if best is None:
+    return "not found"
+  known = "" if best.closes else "not found; nearest "
+  return f"{known}{best.cause}: {best.sentence} ({gap(best)})"
+
+
+def gap(diagnosis: Diagnosis) -> str:
+  """Its error before and after."""
+  return f"error {engineering(diagnosis.before)} → {engineering(diagnosis.after)}"
+
+
+def engineering(value: float) -> str:
+  """Three digits, the exponent a multiple of three: "1.23e-9", "45.6e-3", "120", "0", "inf"."""
+  if value == 0 or not math.isfinite(value):
+    return f"{value:g}"
+  mantissa, exponent = f"{value:.2e}".split("e")
+  shift = int(exponent) % 3
+  digits = f"{float(mantissa) * 10**shift:.{2 - shift}f}"
+  rest = int(exponent) - shift
+  return f"{digits}e{rest}" if rest else digits
+
+
+def printable(text: str) -> str:
+  """`text` on one line and without control characters, which a name from a file may contain."""
+  return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
