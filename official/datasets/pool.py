@@ -64,8 +64,9 @@ def _run_in_processes(
         finished, pending = concurrent.futures.wait(
           pending, _POLL_SECONDS, concurrent.futures.FIRST_COMPLETED
         )
-        progress.advance(done.value - shown)
-        shown = done.value
+        now = done.value  # Read once: workers go on counting.
+        progress.advance(now - shown)
+        shown = now
         for future in finished:
           yield future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
