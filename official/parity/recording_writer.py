@@ -1,0 +1,120 @@
+"""Writes recordings."""
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import google_crc32c
+import numpy as np
+
+from official.cli.errors import UserError
+from official.cli.files import atomic_file
+from official.parity import container
+from official.parity.header import Contents, Entry, Header, TapInfo
+from official.parity.keys import Key
+from official.parity.tiers import Statistics, Tier
+
+_SMALL = 512  # Entries; smaller arrays are kept whole in the statistics tier.
+_WHOLE_PHASES = ("init", "batch")  # Needed to run the candidate; the statistics tier keeps them.
+_HASHES = {"init": "parameters", "batch": "batch"}
+
+
+class RecordingWriter:
+  """Writes a recording; a context manager. After an exception no file is left.
+
+  Args:
+    path: of the file to make.
+    header: where the recording comes from.
+    tier: how much is kept of each array. Weights and batch are kept whole but in `STRUCTURE`.
+  """
+
+  def __init__(self, path: Path, header: Header, tier: Tier = Tier.FULL) -> None:
+    self.path = Path(path)
+    self._contents = Contents(header, Tier(tier))
+    self._places: container.Places = {}
+    self._end = 0
+    self._hashes = {name: hashlib.sha256() for name in _HASHES.values()}
+    self._stack = contextlib.ExitStack()
+    self._file: BinaryIO
+
+  def __enter__(self) -> Self:
+    self._file = self._stack.enter_context(atomic_file(self.path))
+    self._file.seek(container.RESERVED)
+    return self
+
+  def __exit__(self, *exception: Any) -> None:
+    if exception[0]:
+      self._stack.__exit__(*exception)
+      return
+    with self._stack:
+      self._finish()
+
+  def write(self, key: Key, array: np.ndarray) -> None:
+    """Writes one array at once; it may change afterwards.
+
+    Raises:
+      ValueError: the key has been written before.
+      UserError: the array's dtype has no place in safetensors (complex, strings, objects).
+    """
+    name = str(key)
+    if name in self._contents.entries or name in self._contents.absent:
+      raise ValueError(f"{name} is recorded twice")
+    array = np.asarray(array)
+    if array.dtype not in container.CODE_OF:
+      raise UserError(f"{self.path}: {name} is {array.dtype}, which a recording cannot hold")
+    form = self._form(key, array)
+    kept = _kept(array, form)
+    crc = self._append(name, kept) if kept is not None else 0
+    self._contents.entries[name] = Entry(form, array.dtype.name, array.shape, crc)
+    if kept is not None and key.phase in _HASHES:
+      hash_ = self._hashes[_HASHES[key.phase]]
+      hash_.update(f"{name} {array.dtype} {array.shape}\n".encode())
+      hash_.update(_bytes(kept))
+
+  def absent(self, key: Key, reason: str) -> None:
+    """Notes that there is no array of this name, and why."""
+    if str(key) in self._contents.entries:
+      raise ValueError(f"{key} is recorded and absent")
+    self._contents.absent[str(key)] = reason
+
+  def taps(self, phase: str, taps: Sequence[TapInfo]) -> None:
+    """Describes the taps of a phase, in execution order."""
+    self._contents.taps[phase] = list(taps)
+
+  def note(self, name: str, value: Any) -> None:
+    """Notes what was found out on the way; plain JSON values only."""
+    self._contents.notes[name] = value
+
+  def _form(self, key: Key, array: np.ndarray) -> Tier:
+    tier = self._contents.tier
+    if tier == Tier.STATISTICS and (key.phase in _WHOLE_PHASES or array.size <= _SMALL):
+      return Tier.FULL
+    return tier
+
+  def _append(self, name: str, kept: np.ndarray) -> int:
+    """Writes `kept` behind the arrays before it; returns its checksum."""
+    data = _bytes(kept)
+    self._file.write(data)
+    self._places[name] = {
+      "dtype": container.CODE_OF[kept.dtype],
+      "shape": list(kept.shape),
+      "data_offsets": [self._end, self._end + data.nbytes],
+    }
+    self._end += data.nbytes
+    return google_crc32c.value(data)
+
+  def _finish(self) -> None:
+    self._contents.hashes = {name: hash_.hexdigest() for name, hash_ in self._hashes.items()}
+    container.write_header(self._file, self._places, self._contents)
+
+
+def _kept(array: np.ndarray, form: Tier) -> np.ndarray | None:
+  if form == Tier.STRUCTURE:
+    return None
+  return Statistics.of(array).vector() if form == Tier.STATISTICS else np.asarray(array, order="C")
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+  return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
