@@ -1,26 +1,43 @@
-"""A self-contained HTML page: headings, tables, figures; no script, nothing from elsewhere."""
+"""A self-contained HTML page: headings, tables, figures; nothing from elsewhere."""
 
 import base64
+import contextlib
+import dataclasses
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
 _STYLE = """
+:root { color-scheme: light dark; --ink: #1c2330; --paper: #fff; --faint: #5a6472; --line: #d5dae3;
+  --plate: #f4f6f9; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e7ee; --paper: #14181f; --faint: #9aa5b4;
+  --line: #333c49; --plate: #1d232c; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1c2330; background: #fff; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #d5dae3; }
+  color: var(--ink); background: var(--paper); }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; margin: 1rem 0; } th { text-align: left; }
-td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e8ebf0; vertical-align: top; }
+td, th { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { background: #f4f6f9; padding: 1rem; overflow: auto; font-size: 13px; max-height: 24rem; }
+pre { background: var(--plate); padding: 1rem; overflow: auto; font-size: 13px;
+  max-height: 24rem; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; vertical-align: top; }
-figcaption { font-size: 13px; color: #566; } img { max-width: 100%; height: auto; display: block; }
+figcaption { font-size: 13px; color: var(--faint); }
+img { max-width: 100%; height: auto; display: block; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 1rem; }
 .grid figure { margin: 0; }
 .big { font-size: 1.6rem; font-weight: 600; }
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """A cell of a table, `text` in a style of its own: `number`, or one that the page brings."""
+
+  text: str
+  style: str
 
 
 class Page:
@@ -28,10 +45,13 @@ class Page:
 
   Args:
     title: of the page, in plain text.
+    style: CSS beyond the common one.
+    script: JavaScript that runs when the page is there; what it does must not be needed to read.
   """
 
-  def __init__(self, title: str) -> None:
+  def __init__(self, title: str, style: str = "", script: str = "") -> None:
     self._title = html.escape(title)
+    self._style, self._script = _STYLE + style, script and f"<script>{script}</script>"
     self._parts: list[str] = []
 
   def heading(self, text: str) -> None:
@@ -47,13 +67,25 @@ class Page:
     self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
   def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; numbers stand to the right, fractions with four digits."""
+    """A table of `Cell`s and plain values; numbers stand to the right, fractions with four
+    digits."""
     self._parts.append(
       "<table><tr>" + "".join(f"<th>{html.escape(c)}</th>" for c in head) + "</tr>"
     )
     for row in rows:
       self._parts.append("<tr>" + "".join(map(_cell, row)) + "</tr>")
     self._parts.append("</table>")
+
+  @contextlib.contextmanager
+  def folded(self, summary: str, opened: bool = False) -> Iterator[None]:
+    """What is added inside is shown on a click on `summary`."""
+    self._parts.append(f"<details{' open' * opened}><summary>{html.escape(summary)}</summary>")
+    yield
+    self._parts.append("</details>")
+
+  def markup(self, text: str) -> None:
+    """HTML of the caller's, who has escaped what needs it."""
+    self._parts.append(text)
 
   def svg(self, picture: bytes, caption: str = "") -> None:
     """A drawing, as matplotlib writes it."""
@@ -69,11 +101,15 @@ class Page:
     body = "\n".join(self._parts)
     return (
       f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{self._title}</title>'
-      f"<style>{_STYLE}</style></head><body>\n<h1>{self._title}</h1>\n{body}\n</body></html>\n"
+      f'<meta name="viewport" content="width=device-width">'
+      f"<style>{self._style}</style></head><body>\n<h1>{self._title}</h1>\n{body}\n{self._script}"
+      "</body></html>\n"
     )
 
 
 def _cell(value: object) -> str:
+  if isinstance(value, Cell):
+    return f'<td class="{html.escape(value.style)}">{html.escape(value.text)}</td>'
   if isinstance(value, (int, float)):
     text = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
     return f'<td class="number">{text}</td>'
