@@ -21,7 +21,8 @@ class Adviser:
     sources: Mapping[str, Shape],
     targets: Mapping[str, Shape],
   ) -> None:
-    self._patterns = [rule.pattern if isinstance(rule, Ignore) else rule.source for rule in rules]
+    self._from = [rule.pattern if isinstance(rule, Ignore) else rule.source for rule in rules]
+    self._to = [rule.target for rule in rules if isinstance(rule, Rule)]
     self._sources = sources
     self._targets = targets
 
@@ -41,23 +42,14 @@ class Adviser:
     """Sources that no rule matches."""
     for index, name in enumerate(names):
       text = f"unused: '{name}' {list(self._sources[name])} matches no rule"
-      if index < _MOST:
-        text += self._nearest_pattern(name) + self._possible(name, unfilled)
-      yield text
+      advised = index < _MOST
+      yield text + (_nearest(name, self._from) + self._possible(name, unfilled) if advised else "")
 
-  def unfilled(self, names: Sequence[str], unused: Sequence[str]) -> Iterator[str]:
-    """Targets that nothing fills; those that an unused source might fill are told with it."""
+  def unfilled(self, names: Sequence[str]) -> Iterator[str]:
+    """Targets that nothing fills."""
     for index, name in enumerate(names):
       text = f"unfilled: no rule fills '{name}' {list(self._targets[name])}"
-      if index < _MOST and not unused:
-        text += (
-          nearest(name, self._sources).replace("did you mean", "nearest parameter:").rstrip("?")
-        )
-      yield text
-
-  def _nearest_pattern(self, name: str) -> str:
-    found = difflib.get_close_matches(name, self._patterns, n=1, cutoff=0.6)
-    return f"; the nearest rule is for '{found[0]}'" if found else ""
+      yield text + (_nearest(name, self._to) if index < _MOST else "")
 
   def _possible(self, source: str, unfilled: Sequence[str]) -> str:
     """The unfilled target that is named most like `source`, of those that it would fit."""
@@ -67,6 +59,11 @@ class Adviser:
       if fitting:
         return f"; it would fit unfilled '{target}' by {_either(fitting)}"
     return ""
+
+
+def _nearest(name: str, patterns: Sequence[str]) -> str:
+  found = difflib.get_close_matches(name, patterns, n=1, cutoff=0.6)
+  return f"; the nearest rule is for '{found[0]}'" if found else ""
 
 
 def fitting_transforms(source: Shape, target: Shape) -> list[str]:

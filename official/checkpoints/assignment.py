@@ -100,7 +100,7 @@ class _Assigner:
     self._check_sources()
     self._check_targets()
     self._found.problems += self._adviser.unused(self._unused, unfilled)
-    self._found.problems += self._adviser.unfilled(unfilled, self._unused)
+    self._found.problems += self._adviser.unfilled(unfilled)
     return self._found
 
   def _tell(self, problem: str, *names: str) -> None:
