@@ -1,0 +1,65 @@
+"""MaskFormer's heads: a class and a mask embedding for each query (Cheng et al. 2021, sec. 3.3)."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+
+class MlpHead(tf_keras.layers.Layer):
+  """Projections with a rectifier between each two: [.., c] → [.., output].
+
+  Args:
+    hidden: channels between projections.
+    output: channels of the last.
+    depth: how many projections.
+  """
+
+  def __init__(self, hidden: int, output: int, depth: int = 3, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self._config = {"hidden": hidden, "output": output, "depth": depth}
+    widths = [hidden] * (depth - 1) + [output]
+    self.projections = [
+      tf_keras.layers.Dense(width, name=f"fc{index}") for index, width in enumerate(widths)
+    ]
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    x = inputs
+    for projection in self.projections[:-1]:
+      x = tf.nn.relu(projection(x))
+    return self.projections[-1](x)
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | self._config
+
+
+class MaskHeads(tf_keras.layers.Layer):
+  """Queries and pixel embeddings → classes and masks.
+
+  Args:
+    num_classes: without "no object", which is the last of the outputs.
+    hidden: channels inside the mask MLP.
+    mask_width: channels of the pixel embedding.
+  """
+
+  def __init__(self, num_classes: int, hidden: int, mask_width: int, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self._config = {"num_classes": num_classes, "hidden": hidden, "mask_width": mask_width}
+    self.classes = tf_keras.layers.Dense(num_classes + 1, name="classes")
+    self.mask_embedding = MlpHead(hidden, mask_width, name="mask_embedding")
+
+  def call(self, queries: tf.Tensor, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Predicts.
+
+    Args:
+      queries: [b, q, c].
+      pixels: [b, h, w, mask_width].
+
+    Returns:
+      class_logits [b, q, num_classes + 1] and mask_logits [b, q, h, w].
+    """
+    masks = tf.einsum("bqc,bhwc->bqhw", self.mask_embedding(queries), pixels)
+    return {"class_logits": self.classes(queries), "mask_logits": masks}
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | self._config

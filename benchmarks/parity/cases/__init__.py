@@ -1,0 +1,1 @@
+"""Parity cases: modules of transformers, with random weights, against the blocks."""

@@ -1,0 +1,60 @@
+"""MaskFormer's transformer module: projection, positions, queries and two decoder layers."""
+
+from transformers.models.maskformer.configuration_maskformer import MaskFormerConfig
+from transformers.models.maskformer.modeling_maskformer import MaskFormerTransformerModule
+
+from benchmarks.parity.blocks.decoder import TransformerDecoder
+from benchmarks.parity.cases.block import Block, regression
+from benchmarks.parity.cases.correspondence import Same, under
+from benchmarks.parity.cases.resnet import resnet_config
+from benchmarks.parity.cases.transformer import (
+  DECODER_LAYER,
+  HEADS,
+  HIDDEN,
+  WIDTH,
+  detr_config,
+)
+from benchmarks.parity.cases.transformer import EXCUSES as LAYER_EXCUSES
+from official.parity.case import Excuse
+
+QUERIES, DEPTH = 7, 2
+_FEATURES = (20, 3, 5)
+
+DECODER = (
+  Same("input_projection", "projection", "conv"),
+  Same("queries_embedder", "", "query_positions", output=False),
+  *under("decoder.layers.{i}", "layer{i}", DECODER_LAYER),
+  Same("decoder.layernorm", "norm", "norm"),
+)
+EXCUSES = (
+  *LAYER_EXCUSES,
+  Excuse("output/{path*}position_embedder", "a function here; its case is sine_position"),
+  Excuse("output/{path*}decoder:last_hidden_state", "hands on what its normalization returns"),
+)
+
+
+def maskformer_config() -> MaskFormerConfig:
+  """A small MaskFormer on a small ResNet."""
+  return MaskFormerConfig(
+    backbone_config=resnet_config(),
+    decoder_config=detr_config(num_queries=QUERIES, decoder_layers=DEPTH),
+    fpn_feature_size=64,
+    mask_feature_size=20,
+    num_labels=5,
+  )
+
+
+DECODER_MODULE = Block(
+  name="transformer_decoder",
+  module=lambda: MaskFormerTransformerModule(_FEATURES[0], maskformer_config()),
+  layer=lambda: TransformerDecoder(WIDTH, HEADS, HIDDEN, DEPTH, QUERIES),
+  forward=lambda module, batch: module(batch["features"]).last_hidden_state,
+  call=lambda layer, batch, training: layer(batch["features"]),
+  table=(*DECODER, Same(":last_hidden_state", "")),
+  batch=lambda generator: {
+    "features": generator.standard_normal([2, *_FEATURES]),
+    "target0": generator.standard_normal([2, QUERIES, WIDTH]),
+  },
+  losses=regression(1),
+  excuses=EXCUSES,
+)

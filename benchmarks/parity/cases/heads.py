@@ -1,0 +1,31 @@
+"""MaskFormer's mask head on its own: an MLP of three projections."""
+
+from transformers.models.maskformer.modeling_maskformer import MaskformerMLPPredictionHead
+
+from benchmarks.parity.blocks.heads import MlpHead
+from benchmarks.parity.cases.block import Block, regression
+from benchmarks.parity.cases.correspondence import Same
+from official.parity.case import Excuse
+
+_INPUT, _HIDDEN, _OUTPUT = 18, 24, 10
+
+MLP_HEAD = (Same("{i}.0", "fc{i}", "linear"), Same("", ""))
+EXCUSES = (
+  Excuse("output/{path*}1", "the rectifier, inside our head and seen through the next projection"),
+  Excuse("output/{i}", "hands on what its last step returns"),
+)
+
+MLP_HEAD_BLOCK = Block(
+  name="mlp_head",
+  module=lambda: MaskformerMLPPredictionHead(_INPUT, _HIDDEN, _OUTPUT),
+  layer=lambda: MlpHead(_HIDDEN, _OUTPUT),
+  forward=lambda module, batch: module(batch["queries"]),
+  call=lambda layer, batch, training: layer(batch["queries"]),
+  table=MLP_HEAD,
+  batch=lambda generator: {
+    "queries": generator.standard_normal([2, 5, _INPUT]),
+    "target0": generator.standard_normal([2, 5, _OUTPUT]),
+  },
+  losses=regression(1),
+  excuses=EXCUSES,
+)
