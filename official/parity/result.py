@@ -68,6 +68,7 @@ class Diagnosis:
     before: error of the blamed array as the candidate is.
     after: its error with the mistake undone.
     closes: whether `after` is within the limit.
+    line: "file:line" of the operation that was changed, where it is known.
   """
 
   cause: str
@@ -75,6 +76,7 @@ class Diagnosis:
   before: float
   after: float
   closes: bool
+  line: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
