@@ -1,23 +1,23 @@
 """The pickle machine: reads opcodes, builds inert values, runs nothing.
 
-The opcodes are those of protocols 2 to 5 (Python's `pickletools` describes them), as torch, numpy
-and detectron2 write them. Those of the text protocol, and those that call classes in other ways
-(INST, OBJ, EXT), are refused. Work and memory are bounded by the file's size and `MAX_OPCODES`.
+The opcodes are those of protocols 2 to 5, as torch, numpy and detectron2 write them. Those of the
+text protocol, and those that call classes in other ways (INST, OBJ, EXT), are refused.
 """
 
 import pickletools
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from official.checkpoints.pickles import building, policy
 from official.checkpoints.pickles.keys import key, kind_of
-from official.checkpoints.problems import UNSUPPORTED, UNTRUSTED, Unreadable
+from official.checkpoints.pickles.opcodes import HANDLERS
+from official.checkpoints.pickles.stream import Stream
+from official.checkpoints.problems import UNTRUSTED, Unreadable
 
-MAX_OPCODES = 4_000_000  # A thousand tensors take 40,000.
+MAX_WORK = 4_000_000  # Opcodes, mainly. A thousand tensors take 80,000.
+_CALL = 10  # What a call counts for: what it makes is that much larger.
 _MAX_INT_BYTES = 256
 _SMALL = 1024  # Longer byte strings stay in the file.
-_MAX_NAME = 256
 
 Persistent = Callable[[Any], Any]
 
@@ -42,27 +42,44 @@ def read_pickle(
   return machine.run(), machine.position
 
 
-class _Machine:
-  """The state: a position in the file, a stack, the stacks below open marks, and the memo."""
+class _Machine(Stream):
+  """The state: a position in the file, a stack, the stacks below open marks, and the memo.
+
+  Methods are what `opcodes` is made of.
+  """
 
   def __init__(self, data: memoryview, start: int, persistent: Persistent | None) -> None:
-    self.data = data
-    self.position = start
+    super().__init__(data, start)
     self.persistent = persistent
     self.stack: list[Any] = []
     self.below: list[list[Any]] = []
     self.memo: dict[int, Any] = {}
+    self.work = MAX_WORK
+    # Characters and bytes that calls may copy; each is passed on two or three times.
+    self.copies = 4 * len(data) + _SMALL
 
   def run(self) -> Any:
-    for _ in range(MAX_OPCODES):
+    while self.work > 0:
+      self.work -= 1
       code = self.take(1)[0]
       if code == ord("."):
         return self._result()
-      handler = _HANDLERS.get(code)
+      handler = HANDLERS.get(code)
       if handler is None:
         raise self._refused(code)
       handler(self)
-    raise Unreadable(f"its pickle has more than {MAX_OPCODES:,} opcodes", UNSUPPORTED)
+    raise Unreadable("its pickle is larger than any checkpoint", UNTRUSTED)
+
+  def charge(self, arguments: Any) -> None:
+    """Counts what a call copies: a value that is made once can be copied a million times."""
+    self.work -= _CALL
+    for argument in arguments if isinstance(arguments, tuple) else (arguments,):
+      if isinstance(argument, str | bytes | memoryview):
+        self.copies -= len(argument)
+      elif isinstance(argument, list | tuple | dict | set | frozenset):
+        self.work -= len(argument)
+    if self.work < 0 or self.copies < 0:
+      raise Unreadable("its pickle copies more than any checkpoint does", UNTRUSTED)
 
   def _result(self) -> Any:
     if self.below or len(self.stack) != 1:
@@ -75,37 +92,6 @@ class _Machine:
       return self.broken(f"has the unknown opcode {code}")
     reason = f"its pickle uses {opcode.name} at byte {self.position - 1}, which is not read"
     return Unreadable(reason, UNTRUSTED)
-
-  def broken(self, what: str) -> Unreadable:
-    return Unreadable(f"its pickle {what} (byte {self.position})")
-
-  def take(self, count: int) -> memoryview:
-    """The next `count` bytes."""
-    end = self.position + count
-    if end > len(self.data):
-      raise self.broken("is cut short")
-    taken = self.data[self.position : end]
-    self.position = end
-    return taken
-
-  def number(self, form: str) -> Any:
-    """The next number, as `struct` describes it."""
-    return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-  def line(self) -> str:
-    """The text up to the next newline."""
-    window = bytes(self.data[self.position : self.position + _MAX_NAME + 1])
-    length = window.find(b"\n")
-    if length < 0:
-      raise self.broken("names something without an end")
-    self.position += length + 1
-    return self.text(window[:length])
-
-  def text(self, data: memoryview | bytes) -> str:
-    try:
-      return str(data, "utf-8")
-    except UnicodeDecodeError as error:
-      raise self.broken("has a string that is not UTF-8") from error
 
   def push(self, value: Any) -> None:
     self.stack.append(value)
@@ -174,14 +160,17 @@ class _Machine:
 
   def reduce(self) -> None:
     arguments, function = self.pop(), self.pop()
+    self.charge(arguments)
     self.push(policy.call(function, arguments))
 
   def new_object(self) -> None:
     arguments, kind = self.pop(), self.pop()
+    self.charge(())
     self.push(policy.instance(kind, arguments))
 
   def build(self) -> None:
     state = self.pop()
+    self.charge(state)
     building.build(self.top(), state)
 
   def set_items(self, items: list[Any]) -> None:
@@ -195,8 +184,8 @@ class _Machine:
     self.set_items(items)
 
   def set_item(self) -> None:
-    value, key = self.pop(), self.pop()
-    self.set_items([key, value])
+    value, name = self.pop(), self.pop()
+    self.set_items([name, value])
 
   def extend(self, items: list[Any]) -> None:
     target = self.top()
@@ -217,65 +206,3 @@ class _Machine:
     if self.persistent is None:
       raise Unreadable("its pickle refers to something outside it", UNTRUSTED)
     self.push(self.persistent(self.pop()))
-
-
-def _append(machine: _Machine) -> None:
-  machine.extend([machine.pop()])
-
-
-_HANDLERS: dict[int, Callable[[_Machine], Any]] = {
-  ord(code): handler
-  for code, handler in {
-    b"\x80": _Machine.protocol,
-    b"\x95": _Machine.frame,
-    b"(": _Machine.mark,
-    b"0": _Machine.pop,
-    b"1": _Machine.since_mark,
-    b"2": lambda m: m.push(m.top()),
-    b"N": lambda m: m.push(None),
-    b"\x88": lambda m: m.push(True),
-    b"\x89": lambda m: m.push(False),
-    b"K": lambda m: m.push(m.number("<B")),
-    b"M": lambda m: m.push(m.number("<H")),
-    b"J": lambda m: m.push(m.number("<i")),
-    b"G": lambda m: m.push(m.number(">d")),
-    b"\x8a": lambda m: m.integer(m.number("<B")),
-    b"\x8b": lambda m: m.integer(m.number("<i")),
-    b"\x8c": lambda m: m.push(m.text(m.take(m.number("<B")))),
-    b"X": lambda m: m.push(m.text(m.take(m.number("<I")))),
-    b"\x8d": lambda m: m.push(m.text(m.take(m.number("<Q")))),
-    b"U": lambda m: m.blob(m.take(m.number("<B")), text=True),
-    b"T": lambda m: m.blob(m.take(m.number("<I")), text=True),
-    b"C": lambda m: m.blob(m.take(m.number("<B"))),
-    b"B": lambda m: m.blob(m.take(m.number("<I"))),
-    b"\x8e": lambda m: m.blob(m.take(m.number("<Q"))),
-    b"\x96": lambda m: m.blob(m.take(m.number("<Q"))),
-    b"]": lambda m: m.push([]),
-    b"}": lambda m: m.push({}),
-    b")": lambda m: m.push(()),
-    b"\x8f": lambda m: m.push(set()),
-    b"l": lambda m: m.push(m.since_mark()),
-    b"t": lambda m: m.push(tuple(m.since_mark())),
-    b"d": _Machine.dictionary,
-    b"\x85": lambda m: m.tuple_of(1),
-    b"\x86": lambda m: m.tuple_of(2),
-    b"\x87": lambda m: m.tuple_of(3),
-    b"\x91": _Machine.frozen_set,
-    b"a": _append,
-    b"e": lambda m: m.extend(m.since_mark()),
-    b"s": _Machine.set_item,
-    b"u": lambda m: m.set_items(m.since_mark()),
-    b"\x90": _Machine.add,
-    b"q": lambda m: m.put(m.number("<B")),
-    b"r": lambda m: m.put(m.number("<I")),
-    b"\x94": lambda m: m.put(len(m.memo)),
-    b"h": lambda m: m.get(m.number("<B")),
-    b"j": lambda m: m.get(m.number("<I")),
-    b"c": lambda m: m.import_name(m.line(), m.line()),
-    b"\x93": _Machine.stack_global,
-    b"R": _Machine.reduce,
-    b"\x81": _Machine.new_object,
-    b"b": _Machine.build,
-    b"Q": _Machine.persistent_id,
-  }.items()
-}

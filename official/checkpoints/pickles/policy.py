@@ -56,6 +56,7 @@ LIBRARIES = (
   Library("YOLOv5, YOLOv7 and DETR, run in their own folders", records=("models", "utils")),
   Library("ultralytics", records=("ultralytics",)),
   Library("YOLOX", records=("yolox",)),
+  Library("OpenMMLab", records=("mmengine", "mmcv", "mmdet", "mmseg")),
   Library("transformers", records=("transformers",)),
 )
 
@@ -70,11 +71,11 @@ def find(module: str, name: str) -> Global:
   Raises:
     Unreadable: it is no plain name; one with dots would reach through what a module imports.
   """
+  if len(module) > _MAX_NAME or len(name) > _MAX_NAME:
+    raise Unreadable("its pickle imports a name of over 256 characters", UNTRUSTED)
   for old, new in _RENAMED.items():
     if module == old or module.startswith(f"{old}."):
       module = new + module[len(old) :]
-  if len(module) > _MAX_NAME or len(name) > _MAX_NAME:
-    raise Unreadable("its pickle imports a name of over 256 characters", UNTRUSTED)
   if not (_MODULE.fullmatch(module) and _NAME.fullmatch(name)):
     raise Unreadable(f"its pickle imports {shown(name)} from {shown(module)}", UNTRUSTED)
   full = f"{module}.{name}"

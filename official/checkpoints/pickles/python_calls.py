@@ -55,7 +55,7 @@ def _list(arguments: tuple[Any, ...]) -> list[Any]:
     case () | ((),) | ((), int()):
       return []
     case (list() as items, *_):
-      return list(items)
+      return items
   raise _odd("collections.deque")
 
 

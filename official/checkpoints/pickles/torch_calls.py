@@ -24,7 +24,7 @@ def view(
   Raises:
     Unreadable: it would see memory outside the storage, or is absurdly large.
   """
-  numbers = (offset, *shape, *strides)
+  numbers = (offset, *shape[:MAX_RANK], *strides[:MAX_RANK])
   integers = all(type(number) is int for number in numbers)
   if len(shape) != len(strides) or len(shape) > MAX_RANK or not integers:
     raise Unreadable(f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}")
