@@ -79,6 +79,18 @@ class RecordingWriter:
       raise ValueError(f"{key} is recorded and absent")
     self._contents.absent[str(key)] = reason
 
+  def read_back(self, key: Key, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What was kept under `key`, and what would be of `array`: values, figures or nothing."""
+    entry, place = self._contents.entries[str(key)], self._places.get(str(key))
+    kept = _kept(array, entry.form)
+    if place is None or kept is None:
+      return np.zeros(0), np.zeros(0)
+    self._file.flush()
+    with open(self._file.name, "rb") as file:
+      file.seek(container.RESERVED + place["data_offsets"][0])
+      data = np.fromfile(file, container.CODES[place["dtype"]], int(np.prod(place["shape"])))
+    return data.reshape(place["shape"]), kept
+
   def taps(self, phase: str, taps: Sequence[TapInfo]) -> None:
     """Describes the taps of a phase, in execution order."""
     self._contents.taps[phase] = list(taps)
