@@ -1,8 +1,10 @@
 """Activations by name, with gradients that recompute instead of storing intermediates."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 
 @tf.custom_gradient
@@ -31,8 +33,33 @@ def leaky(x: tf.Tensor) -> tf.Tensor:
   return tf.nn.leaky_relu(x, alpha=0.1)
 
 
+def gelu(x: tf.Tensor) -> tf.Tensor:
+  """x · Φ(x), any float dtype; `tf.nn.gelu` rounds √2 to float32 even in float64."""
+  return 0.5 * x * (1 + tf.math.erf(x * 2**-0.5))
+
+
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+  "gelu": gelu,
   "leaky": leaky,
   "linear": tf.identity,
+  "logistic": tf.sigmoid,
   "mish": mish,
+  "relu": tf.nn.relu,
+  "relu6": tf.nn.relu6,
+  "swish": tf.nn.silu,
 }
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class Activation(tf_keras.layers.Layer):
+  """An activation as a layer; `activation` is a key of `ACTIVATIONS`."""
+
+  def __init__(self, activation: str, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self.activation = activation
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return ACTIVATIONS[self.activation](inputs)
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | {"activation": self.activation}

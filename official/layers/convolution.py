@@ -15,14 +15,26 @@ from official.layers.normalization import BatchNorm
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
 class Conv2D(tf_keras.layers.Conv2D):
-  """`tf_keras.layers.Conv2D` with symmetric zero padding of (kernel − 1) // 2; kernel is odd."""
+  """`tf_keras.layers.Conv2D` with symmetric zero padding of (kernel − 1) // 2; kernel is odd.
+
+  `padding="valid"` pads nothing. The kernel is [k, k, c / groups, filters] whatever the groups, and
+  every kind of group has a gradient on every device.
+  """
 
   def __init__(self, filters: int, kernel_size: int, strides: int = 1, **kwargs: Any) -> None:
     super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs})
 
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    pads = [[(size - 1) // 2] * 2 for size in self.kernel_size]
-    return tf.nn.conv2d(inputs, kernel, self.strides, [[0, 0], *pads, [0, 0]])
+    each_side = 0 if self.padding == "valid" else (self.kernel_size[0] - 1) // 2
+    padding = [[0, 0], [each_side] * 2, [each_side] * 2, [0, 0]]
+    if self.groups == 1:
+      return tf.nn.conv2d(inputs, kernel, self.strides, padding)
+    if kernel.shape[2] == 1:
+      apart = tf.reshape(kernel, [*self.kernel_size, self.groups, self.filters // self.groups])
+      return tf.nn.depthwise_conv2d(inputs, apart, [1, *self.strides, 1], padding)
+    # TensorFlow has no gradient of grouped convolutions on CPUs.
+    pairs = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
+    return tf.concat([tf.nn.conv2d(x, k, self.strides, padding) for x, k in pairs], -1)
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
@@ -38,6 +50,8 @@ class ConvNorm(tf_keras.layers.Layer):
     activation: a key of `ACTIVATIONS`.
     momentum: of the BatchNorm.
     epsilon: of the BatchNorm.
+    groups: of channels that are convolved apart.
+    padding: "same" or "valid", see `Conv2D`.
   """
 
   def __init__(
@@ -48,6 +62,8 @@ class ConvNorm(tf_keras.layers.Layer):
     activation: str = "leaky",
     momentum: float = 0.97,
     epsilon: float = 1e-5,
+    groups: int = 1,
+    padding: str = "same",
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
@@ -58,11 +74,15 @@ class ConvNorm(tf_keras.layers.Layer):
       "activation": activation,
       "momentum": momentum,
       "epsilon": epsilon,
+      "groups": groups,
+      "padding": padding,
     }
     self.conv = Conv2D(
       filters,
       kernel_size,
       strides,
+      groups=groups,
+      padding=padding,
       use_bias=False,
       kernel_initializer=tf_keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
       dtype=self.dtype_policy,

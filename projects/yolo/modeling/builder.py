@@ -1,20 +1,24 @@
 """From rows to Keras layers: the one place that knows which layer a row's kind is."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
-from official.layers.convolution import ConvNorm
+from official.layers.activations import Activation
+from official.layers.convolution import Conv2D, ConvNorm
+from official.layers.pooling import MaxPool
 from official.layers.upsampling import Upsample
+from projects.yolo.modeling.layers import ChannelGroup, SplitAnchors
 from projects.yolo.modeling.rows import Rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """What all convolutions of a network share.
+  """What the convolutions of a network share, where a row does not say otherwise.
 
   Attributes:
     activation: a key of `official.layers.activations.ACTIVATIONS`.
@@ -27,41 +31,25 @@ class Style:
   epsilon: float = 1e-5
 
 
-@tf_keras.utils.register_keras_serializable(package="Transplant")
-class ChannelGroup(tf_keras.layers.Layer):
-  """Group `index` of `groups` equal groups of channels: [.., c] → [.., c / groups]."""
-
-  def __init__(self, groups: int, index: int, **kwargs: Any) -> None:
-    super().__init__(**kwargs)
-    self.groups, self.index = groups, index
-
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return tf.split(inputs, self.groups, axis=-1)[self.index]
-
-  def get_config(self) -> dict[str, Any]:
-    return super().get_config() | {"groups": self.groups, "index": self.index}
-
-
 def _conv(name: str, style: Style, **args: Any) -> ConvNorm:
-  return ConvNorm(**args, **dataclasses.asdict(style), name=name)
+  return ConvNorm(**dataclasses.asdict(style) | args, name=name)
 
 
-def _pool(name: str, style: Style, **args: Any) -> tf_keras.layers.Layer:
-  del style
-  return tf_keras.layers.MaxPool2D(**args, padding="same", name=name)
-
-
-def _plain(layer: type[tf_keras.layers.Layer]) -> Callable[..., tf_keras.layers.Layer]:
+def _plain(layer: Callable[..., tf_keras.layers.Layer]) -> Callable[..., tf_keras.layers.Layer]:
   return lambda name, style, **args: layer(**args, name=name)
 
 
 LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
+  "activation": _plain(Activation),
   "add": _plain(tf_keras.layers.Add),
+  "biased": _plain(Conv2D),
   "concat": _plain(tf_keras.layers.Concatenate),
   "conv": _conv,
   "group": _plain(ChannelGroup),
   "linear": _plain(tf_keras.layers.Identity),
-  "pool": _pool,
+  "mean": _plain(functools.partial(tf_keras.layers.GlobalAveragePooling2D, keepdims=True)),
+  "pool": _plain(MaxPool),
+  "split": _plain(SplitAnchors),
   "upsample": _plain(Upsample),
 }
 

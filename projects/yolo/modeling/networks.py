@@ -8,6 +8,7 @@ import tf_keras
 
 from official.layers.convolution import Conv2D, ConvNorm
 from projects.yolo.modeling.builder import Style, apply_rows
+from projects.yolo.modeling.layers import SplitAnchors
 from projects.yolo.modeling.variants import Variant
 
 Features = dict[str, tf.Tensor]
@@ -82,26 +83,6 @@ class PriorBias(tf_keras.initializers.Initializer):
 
   def get_config(self) -> dict[str, int]:
     return self._config
-
-
-@tf_keras.utils.register_keras_serializable(package="Transplant")
-class SplitAnchors(tf_keras.layers.Layer):
-  """[b, h, w, anchors · n] → [b, h, w, anchors, n], in float32 or better."""
-
-  def __init__(self, anchors: int, **kwargs: Any) -> None:
-    super().__init__(**kwargs)
-    self.anchors = anchors
-
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    shape = tf.shape(inputs)
-    height, width = (inputs.shape[i] or shape[i] for i in (1, 2))
-    outputs = tf.reshape(
-      inputs, [-1, height, width, self.anchors, inputs.shape[-1] // self.anchors]
-    )
-    return outputs if inputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
-
-  def get_config(self) -> dict[str, Any]:
-    return super().get_config() | {"anchors": self.anchors}
 
 
 def _inputs_like(model: tf_keras.Model) -> Features:

@@ -36,7 +36,7 @@ def conv(name: str, filters: int, kernel: int = 3, strides: int = 1, source: str
 
 def pool(name: str, size: int = 2, strides: int = 2, source: str = "") -> Row:
   """Max-pooling padded with −∞ where the window leaves the image."""
-  return Row(name, "pool", (source,) if source else (), {"pool_size": size, "strides": strides})
+  return Row(name, "pool", (source,) if source else (), {"size": size, "strides": strides})
 
 
 def concat(name: str, *sources: str) -> Row:

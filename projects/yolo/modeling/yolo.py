@@ -1,6 +1,7 @@
 """The whole network: backbone → decoder → head → (outside training) detections."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +23,27 @@ class DetectionLimits:
   iou_threshold: float = 0.6
   candidates: int = 1000
   max_detections: int = 100
+
+
+def find_objects(
+  raw: dict[str, tf.Tensor],
+  coordinates: Mapping[int, Coordinates],
+  limits: DetectionLimits,
+  diou_exponent: float | None = None,
+) -> Detections:
+  """Boxes yxyx in pixels of the input, classes and scores, from raw outputs.
+
+  Args:
+    raw: {level: [b, h, w, anchors, 5 + classes]}.
+    coordinates: of each level.
+    limits: of post-processing.
+    diou_exponent: see `projects.yolo.ops.nms.detect`.
+  """
+  levels = [
+    decode_level(raw[str(level)], level, coordinates[level]) for level in sorted(coordinates)
+  ]
+  boxes, scores = (tf.concat(parts, axis=1) for parts in zip(*levels, strict=True))
+  return detect(xywh_to_yxyx(boxes), scores, **vars(limits), diou_exponent=diou_exponent)
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
@@ -87,12 +109,7 @@ class Yolo(tf_keras.Model):
 
   def detections(self, raw: dict[str, tf.Tensor]) -> Detections:
     """Boxes yxyx in pixels of the input, classes and scores, from raw outputs."""
-    levels = [
-      decode_level(raw[str(level)], level, self.coordinates)
-      for level in sorted(self.coordinates.anchors)
-    ]
-    boxes, scores = (tf.concat(parts, axis=1) for parts in zip(*levels, strict=True))
-    return detect(xywh_to_yxyx(boxes), scores, **vars(self.limits))
+    return find_objects(raw, dict.fromkeys(self.coordinates.anchors, self.coordinates), self.limits)
 
   @property
   def checkpoint_items(self) -> dict[str, tf_keras.Model]:

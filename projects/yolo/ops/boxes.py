@@ -40,9 +40,22 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
   return overlap / tf.maximum(area(a) + area(b) - overlap, _TINY)
 
 
-def pairwise_iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-  """IoU of each of a [..., n, 4] with each of b [..., m, 4] → [..., n, m]."""
-  return iou(a[..., :, None, :], b[..., None, :, :])
+def diou(a: tf.Tensor, b: tf.Tensor, exponent: float = 1.0) -> tf.Tensor:
+  """Distance IoU [...] of yxyx boxes: IoU − (d²/c²)^exponent (Zheng et al. 2020, eq. 7).
+
+  d lies between the centres, c is the diagonal of the box around both. The exponent is Darknet's.
+  """
+  return iou(a, b) - tf.pow(_distance(a, b), exponent)
+
+
+def _distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+  """Squared distance of the centres over the squared diagonal around both boxes."""
+  centre_a, centre_b = a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:]
+  distance = tf.reduce_sum(tf.square(centre_a - centre_b), -1) / 4
+  low = tf.minimum(a[..., :2], b[..., :2])
+  high = tf.maximum(a[..., 2:], b[..., 2:])
+  diagonal = tf.reduce_sum(tf.square(high - low), -1)
+  return distance / tf.maximum(diagonal, _TINY)
 
 
 def ciou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -51,14 +64,9 @@ def ciou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
   As the paper's code, the weight α takes no gradient.
   """
   overlap = iou(a, b)
-  centre_a, centre_b = a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:]
-  distance = tf.reduce_sum(tf.square(centre_a - centre_b), -1) / 4
-  low = tf.minimum(a[..., :2], b[..., :2])
-  high = tf.maximum(a[..., 2:], b[..., 2:])
-  diagonal = tf.reduce_sum(tf.square(high - low), -1)
   v = tf.square(_aspect_angle(a) - _aspect_angle(b)) * (4 / math.pi**2)
   alpha = tf.stop_gradient(v / tf.maximum(1 - overlap + v, _TINY))
-  return overlap - distance / tf.maximum(diagonal, _TINY) - alpha * v
+  return overlap - _distance(a, b) - alpha * v
 
 
 def _aspect_angle(boxes: tf.Tensor) -> tf.Tensor:

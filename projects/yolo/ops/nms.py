@@ -7,27 +7,25 @@ the top, so the loop ends after as many rounds as the longest chain of suppressi
 
 import tensorflow as tf
 
-from projects.yolo.ops.boxes import pairwise_iou
+from projects.yolo.ops.boxes import diou, iou
 
 Detections = dict[str, tf.Tensor]
 
 
-def suppress(boxes: tf.Tensor, valid: tf.Tensor, iou_threshold: float) -> tf.Tensor:
+def suppress(same: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
   """Greedy suppression of boxes in descending order of score.
 
   Args:
-    boxes: [b, k, 4] yxyx, best first.
+    same: [b, k, k] bool: whether two boxes, ordered best first, are one object.
     valid: [b, k] bool; invalid boxes neither survive nor suppress.
-    iou_threshold: a pair that overlaps by more than this is one object.
 
   Returns:
     [b, k] bool: the boxes that survive.
   """
-  count = boxes.shape[1]
+  count = same.shape[1]
   before = tf.linalg.band_part(tf.ones([count, count], tf.bool), 0, -1)
-  before &= ~tf.eye(count, dtype=tf.bool)
-  # [b, i, j]: i stands before j and overlaps it.
-  beats = (pairwise_iou(boxes, boxes) > iou_threshold) & before
+  # [b, i, j]: i stands before j and is the same object.
+  beats = same & before & ~tf.eye(count, dtype=tf.bool)
 
   def settle(_: tf.Tensor, keep: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     beaten = tf.reduce_any(beats & keep[:, :, None], axis=1)
@@ -48,6 +46,7 @@ def detect(
   iou_threshold: float,
   candidates: int,
   max_detections: int,
+  diou_exponent: float | None = None,
 ) -> Detections:
   """Class-wise suppression: boxes of different classes never suppress each other.
 
@@ -55,9 +54,10 @@ def detect(
     boxes: [b, n, 4] yxyx.
     scores: [b, n, classes] in 0..1; each (box, class) pair is a candidate.
     score_threshold: candidates below are dropped.
-    iou_threshold: see `suppress`.
+    iou_threshold: a pair that overlaps by more than this is one object.
     candidates: how many of the best pairs are looked at; the rest is dropped.
     max_detections: rows of the result.
+    diou_exponent: overlap is distance IoU with this exponent (see `diou`); None: IoU.
 
   Returns:
     `boxes` [b, m, 4], `classes` [b, m] int32 (−1 behind the last), `scores` [b, m] (0 behind the
@@ -68,10 +68,10 @@ def detect(
   top, index = tf.math.top_k(tf.reshape(scores, [-1, boxes.shape[1] * num_classes]), candidates)
   classes = index % num_classes
   boxes = tf.gather(boxes, index // num_classes, batch_dims=1)
-  # Moved apart by class, boxes of two classes cannot overlap.
-  span = tf.reduce_max(tf.abs(boxes)) * 2 + 1
-  apart = boxes + tf.cast(classes, boxes.dtype)[..., None] * span
-  keep = suppress(apart, top > score_threshold, iou_threshold)
+  pairs = boxes[:, :, None], boxes[:, None]
+  overlap = iou(*pairs) if diou_exponent is None else diou(*pairs, diou_exponent)
+  same = (overlap > iou_threshold) & (classes[:, :, None] == classes[:, None])
+  keep = suppress(same, top > score_threshold)
   return _best(boxes, classes, tf.where(keep, top, 0), max_detections)
 
 

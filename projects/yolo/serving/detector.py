@@ -1,37 +1,37 @@
-"""A trained YOLO that takes images of any size and answers in their pixels."""
+"""YOLOs that take images of any size and answer in their pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from official.dossiers.dossier import Detections
 from official.serving import weights
 from projects.yolo.configs.yolo import YoloTask
+from projects.yolo.modeling.darknet.model import import_darknet
 from projects.yolo.modeling.factory import build_yolo
-from projects.yolo.ops import geometry
+from projects.yolo.ops import darknet_image, geometry
 from projects.yolo.ops.boxes import to_image_pixels
 
 _IMAGE = tf.TensorSpec([None, None, 3], tf.uint8)
 
 
-class YoloDetector:
-  """Detects as the task's evaluation does: same resizing, same network, same suppression.
+Fit = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+class ImageDetector:
+  """Detects with any network of this project.
 
   Args:
-    task: the configuration; of its data, only whether evaluation keeps the aspect ratio counts.
-    checkpoint: prefix of a checkpoint of the network.
+    model: from images of its input size to `detections`, see `Yolo.call`.
+    fit: makes of an image [h, w, 3] uint8 one of that size, and `image_info` [4].
     batch_size: how many images the network takes at a time.
-
-  Raises:
-    UserError: the checkpoint cannot be read, or is of another network.
   """
 
-  def __init__(self, task: YoloTask, checkpoint: str, batch_size: int) -> None:
-    self._size, self._batch_size = task.model.input_size, batch_size
-    self._letterbox = task.validation_data.letterbox
-    self._model = build_yolo(task.model)
-    weights.load(self._model, checkpoint)
+  def __init__(self, model: tf_keras.Model, fit: Fit, batch_size: int) -> None:
+    self._model, self._batch_size = model, batch_size
+    self._fit = tf.function(fit, input_signature=[_IMAGE])
 
   def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
     """What is in each of the images, see `official.dossiers.dossier.Detector`."""
@@ -52,12 +52,46 @@ class YoloDetector:
       for row, count in enumerate(counts)
     ]
 
-  @tf.function(input_signature=[_IMAGE])
-  def _fit(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return geometry.fitting(self._letterbox)(image, self._size)
-
   @tf.function
   def _run(self, images: tf.Tensor, infos: tf.Tensor, sizes: tf.Tensor) -> dict[str, tf.Tensor]:
     """Images [b, s, s, 3], `image_info` [b, 4], heights and widths [b, 2] → `nms.detect`'s."""
     detections = self._model(images, training=False)["detections"]
     return detections | {"boxes": to_image_pixels(detections["boxes"], infos, sizes)}
+
+
+class YoloDetector(ImageDetector):
+  """Detects as the task's evaluation does: same resizing, same network, same suppression.
+
+  Args:
+    task: the configuration; of its data, only whether evaluation keeps the aspect ratio counts.
+    checkpoint: prefix of a checkpoint of the network.
+    batch_size: how many images the network takes at a time.
+
+  Raises:
+    UserError: the checkpoint cannot be read, or is of another network.
+  """
+
+  def __init__(self, task: YoloTask, checkpoint: str, batch_size: int) -> None:
+    model = build_yolo(task.model)
+    weights.load(model, checkpoint)
+    fit = geometry.fitting(task.validation_data.letterbox)
+    super().__init__(model, lambda image: fit(image, task.model.input_size), batch_size)
+
+
+class DarknetDetector(ImageDetector):
+  """Detects as Darknet does, with a network of Darknet's: its resizing, layers, suppression.
+
+  Args:
+    cfg: path of the `.cfg`.
+    weights: path of the `.weights`.
+    batch_size: how many images the network takes at a time.
+
+  Raises:
+    UserError: either file cannot be read, does not fit the other, or holds what is not supported.
+  """
+
+  def __init__(self, cfg: str, weights: str, batch_size: int) -> None:
+    network, model = import_darknet(cfg, weights)
+    fit = darknet_image.letterbox if network.letterbox else darknet_image.stretch
+    height, width, _ = network.input
+    super().__init__(model, lambda image: fit(image, height, width), batch_size)

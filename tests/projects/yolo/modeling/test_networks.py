@@ -129,7 +129,7 @@ def test_tiny_csp_takes_the_second_half_of_the_channels():
 
 def test_pooling_at_stride_one_pads_with_minus_infinity():
   # Darknet's v3-tiny; torch ports pad zeros behind, which win over negative features.
-  pool = LAYERS["pool"]("pool", Style("leaky"), pool_size=2, strides=1)
+  pool = LAYERS["pool"]("pool", Style("leaky"), size=2, strides=1)
   got = pool(tf.constant([[[[-1.0], [-2]], [[-3], [-4]]]]))
   np.testing.assert_array_equal(got[0, ..., 0], [[-1, -2], [-3, -4]])
 

@@ -1,0 +1,41 @@
+"""Layers that cut channels: into groups, and into the outputs of each anchor."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class ChannelGroup(tf_keras.layers.Layer):
+  """Group `index` of `groups` equal groups of channels: [.., c] → [.., c / groups]."""
+
+  def __init__(self, groups: int, index: int, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self.groups, self.index = groups, index
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return tf.split(inputs, self.groups, axis=-1)[self.index]
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | {"groups": self.groups, "index": self.index}
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class SplitAnchors(tf_keras.layers.Layer):
+  """[b, h, w, anchors · n] → [b, h, w, anchors, n], in float32 or better."""
+
+  def __init__(self, anchors: int, **kwargs: Any) -> None:
+    super().__init__(**kwargs)
+    self.anchors = anchors
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(inputs)
+    height, width = (inputs.shape[i] or shape[i] for i in (1, 2))
+    outputs = tf.reshape(
+      inputs, [-1, height, width, self.anchors, inputs.shape[-1] // self.anchors]
+    )
+    return outputs if inputs.dtype == tf.float64 else tf.cast(outputs, tf.float32)
+
+  def get_config(self) -> dict[str, Any]:
+    return super().get_config() | {"anchors": self.anchors}
