@@ -1,10 +1,10 @@
 """Which module is which layer: one table from which weight rules and tap rules follow."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from official.checkpoints.rules import Ignore, Rule
-from official.parity.case import TapRule
+from official.parity.case import Excuse, TapRule
 from official.parity.keys import ROOT
 
 _VARIABLES = {
@@ -80,6 +80,13 @@ def _join(prefix: str, name: str, separator: str) -> str:
   if not prefix or not name or name.startswith(":"):
     return prefix + name
   return prefix + separator + name
+
+
+def excuses(prefix: str, table: Mapping[str, str]) -> tuple[Excuse, ...]:
+  """Why outputs of the original's modules under `prefix` have no pair: pattern → reason."""
+  return tuple(
+    Excuse(f"output/{_join(prefix, name, '.')}", reason) for name, reason in table.items()
+  )
 
 
 def _tap(name: str) -> str:

@@ -5,16 +5,16 @@ from transformers.models.maskformer.modeling_maskformer import MaskFormerTransfo
 
 from benchmarks.parity.blocks.decoder import TransformerDecoder
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, under
+from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.resnet import resnet_config
 from benchmarks.parity.cases.transformer import (
+  ACTIVATION_INSIDE,
   DECODER_LAYER,
   HEADS,
   HIDDEN,
   WIDTH,
   detr_config,
 )
-from benchmarks.parity.cases.transformer import EXCUSES as LAYER_EXCUSES
 from official.parity.case import Excuse
 
 QUERIES, DEPTH = 7, 2
@@ -26,11 +26,21 @@ DECODER = (
   *under("decoder.layers.{i}", "layer{i}", DECODER_LAYER),
   Same("decoder.layernorm", "norm", "norm"),
 )
-EXCUSES = (
-  *LAYER_EXCUSES,
-  Excuse("output/{path*}position_embedder", "a function here; its case is sine_position"),
-  Excuse("output/{path*}decoder:last_hidden_state", "hands on what its normalization returns"),
-)
+
+
+def decoder_excuses(prefix: str) -> tuple[Excuse, ...]:
+  """Of a transformer module whose modules are under `prefix`."""
+  module = f"{prefix}." if prefix else ""
+  return (
+    *excuses(f"{module}decoder.layers.{{i}}", {"mlp.activation_fn": ACTIVATION_INSIDE}),
+    *excuses(
+      prefix,
+      {
+        "position_embedder": "a function here; its case is sine_position",
+        "decoder:last_hidden_state": "hands on what its normalization returns",
+      },
+    ),
+  )
 
 
 def maskformer_config() -> MaskFormerConfig:
@@ -56,5 +66,5 @@ DECODER_MODULE = Block(
     "target0": generator.standard_normal([2, QUERIES, WIDTH]),
   },
   losses=regression(1),
-  excuses=EXCUSES,
+  excuses=decoder_excuses(""),
 )

@@ -4,16 +4,15 @@ from transformers.models.maskformer.modeling_maskformer import MaskformerMLPPred
 
 from benchmarks.parity.blocks.heads import MlpHead
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same
-from official.parity.case import Excuse
+from benchmarks.parity.cases.correspondence import Same, excuses
 
 _INPUT, _HIDDEN, _OUTPUT = 18, 24, 10
 
 MLP_HEAD = (Same("{i}.0", "fc{i}", "linear"), Same("", ""))
-EXCUSES = (
-  Excuse("output/{path*}1", "the rectifier, inside our head and seen through the next projection"),
-  Excuse("output/{i}", "hands on what its last step returns"),
-)
+EXCUSES = {
+  "{i}.1": "the rectifier, inside our head and seen through the next projection",
+  "{i}": "hands on what its last step returns",
+}
 
 MLP_HEAD_BLOCK = Block(
   name="mlp_head",
@@ -27,5 +26,5 @@ MLP_HEAD_BLOCK = Block(
     "target0": generator.standard_normal([2, 5, _OUTPUT]),
   },
   losses=regression(1),
-  excuses=EXCUSES,
+  excuses=excuses("", EXCUSES),
 )

@@ -15,9 +15,14 @@ from benchmarks.parity.blocks.pixel_decoder import PixelDecoder
 from benchmarks.parity.blocks.resnet import ResNet
 from benchmarks.parity.cases import pixel_decoder, resnet
 from benchmarks.parity.cases.block import Block
-from benchmarks.parity.cases.correspondence import Same, under
-from benchmarks.parity.cases.decoder import DECODER, DEPTH, QUERIES, maskformer_config
-from benchmarks.parity.cases.decoder import EXCUSES as DECODER_EXCUSES
+from benchmarks.parity.cases.correspondence import Same, excuses, under
+from benchmarks.parity.cases.decoder import (
+  DECODER,
+  DEPTH,
+  QUERIES,
+  decoder_excuses,
+  maskformer_config,
+)
 from benchmarks.parity.cases.heads import EXCUSES as HEAD_EXCUSES
 from benchmarks.parity.cases.heads import MLP_HEAD
 from benchmarks.parity.cases.transformer import HEADS, HIDDEN, WIDTH
@@ -38,15 +43,14 @@ _TABLE = (
   Same(":class_queries_logits", ":class_logits"),
   Same(":masks_queries_logits", ":mask_logits", layout="b q h w -> b q h w"),
 )
+_HANDS_ON = "hands on what its parts return"
 _EXCUSES = (
-  *resnet.BACKBONE_EXCUSES,
-  *pixel_decoder.EXCUSES,
-  *DECODER_EXCUSES,
-  Excuse("output/mask_embedder.{i}.1", HEAD_EXCUSES[0].reason),
-  Excuse("output/mask_embedder.{i}", HEAD_EXCUSES[1].reason),
-  Excuse("output/model:{leaf*}", "hands on what its parts return"),
-  Excuse("output/model.pixel_level_module:{leaf*}", "hands on what its parts return"),
-  Excuse("output/(model):{part}_last_hidden_state", "hands on what its parts return"),
+  *resnet.backbone_excuses("model.pixel_level_module.encoder"),
+  *excuses("model.pixel_level_module.decoder", pixel_decoder.EXCUSES),
+  *decoder_excuses("model.transformer_module"),
+  *excuses("mask_embedder", HEAD_EXCUSES),
+  *excuses("model", {":{leaf*}": _HANDS_ON, "pixel_level_module:{leaf*}": _HANDS_ON}),
+  Excuse("output/(model):{part}_last_hidden_state", _HANDS_ON),
   Excuse("output/heads:{leaf}", "ours alone: what the network returns"),
 )
 

@@ -5,7 +5,7 @@ from transformers.models.resnet.modeling_resnet import ResNetBackbone, ResNetSta
 
 from benchmarks.parity.blocks.resnet import ResNet, Stage
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, under
+from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Excuse
 
 STEM, FILTERS, DEPTHS = 8, (16, 28), (2, 1)
@@ -22,30 +22,35 @@ _BOTTLENECK = (
   *under("layer.2", "expand", _CONV_NORM),
   Same("", ""),
 )
-_PROJECTED = (*under("shortcut", "shortcut", _CONV_NORM), *_BOTTLENECK)
-STAGE = (
-  *under("layers.0", "block0", _PROJECTED),
+_LAYERS = (
+  *under("layers.{i}.shortcut", "block{i}/shortcut", _CONV_NORM),
   *under("layers.{i}", "block{i}", _BOTTLENECK),
-  Same("", ""),
 )
 BACKBONE = (
   *under("embedder.embedder", "stem/conv", _CONV_NORM),
   Same("embedder.pooler", "stem/pool"),
   Same("embedder", "stem"),
-  *under("encoder.stages.{s}.layers.0", "stage{s}/block0", _PROJECTED),
-  *under("encoder.stages.{s}.layers.{i}", "stage{s}/block{i}", _BOTTLENECK),
+  *under("encoder.stages.{s}", "stage{s}", _LAYERS),
   Same("encoder.stages.{s}", "stage{s}"),
 )
-STAGE_EXCUSES = (
-  Excuse("output/{path*}activation", "the last step of our convolution or bottleneck"),
-  Excuse("output/{path*}layers", "hands on what the last bottleneck returns"),
-  Excuse("output/{path*}layer", "hands on what the last convolution returns"),
-  Excuse("output/{path*}shortcut", "an identity where the shortcut is not projected"),
-)
-BACKBONE_EXCUSES = (
-  *STAGE_EXCUSES,
-  Excuse("output/{path*}encoder:{leaf*}", "hands on what its stages return"),
-)
+_LAST_STEP = "the last step of our convolution or bottleneck"
+_STAGE_EXCUSES = {
+  "layers.{i}.activation": _LAST_STEP,
+  "layers.{i}.layer.{j}.activation": _LAST_STEP,
+  "layers.{i}.layer": "hands on what its last convolution returns",
+}
+_STAGE_OF_TWO = _STAGE_EXCUSES | {"layers.1.shortcut": "an identity: nothing is projected"}
+
+
+def backbone_excuses(prefix: str) -> tuple[Excuse, ...]:
+  """Of a ResNet whose modules are under `prefix`."""
+  encoder = "encoder" if not prefix else f"{prefix}.encoder"
+  return (
+    *excuses(f"{encoder}.stages.0", _STAGE_OF_TWO),
+    *excuses(f"{encoder}.stages.1", _STAGE_EXCUSES),
+    *excuses(prefix, {"embedder.embedder.activation": _LAST_STEP}),
+    *excuses(encoder, {":{leaf*}": "hands on what its stages return"}),
+  )
 
 
 def resnet_config() -> ResNetConfig:
@@ -60,13 +65,13 @@ STAGE_BLOCK = Block(
   layer=lambda: Stage(20, 2),
   forward=lambda module, batch: module(batch["features"]),
   call=lambda layer, batch, training: layer(batch["features"], training=training),
-  table=STAGE,
+  table=(*_LAYERS, Same("", "")),
   batch=lambda generator: {
     "features": generator.standard_normal([3, 12, 8, 11]),
     "target0": generator.standard_normal([3, 20, 4, 6]),
   },
   losses=regression(1),
-  excuses=STAGE_EXCUSES,
+  excuses=excuses("", _STAGE_OF_TWO),
 )
 
 RESNET = Block(
@@ -82,5 +87,5 @@ RESNET = Block(
     "target1": generator.standard_normal([2, FILTERS[1], 4, 5]),
   },
   losses=regression(2),
-  excuses=BACKBONE_EXCUSES,
+  excuses=backbone_excuses(""),
 )

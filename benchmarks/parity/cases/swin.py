@@ -11,10 +11,10 @@ from benchmarks.parity.blocks.patches import PatchMerging
 from benchmarks.parity.blocks.swin import SwinBlock
 from benchmarks.parity.blocks.swin_backbone import Swin
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, under
-from benchmarks.parity.cases.transformer import MLP
+from benchmarks.parity.cases.correspondence import Same, excuses, under
+from benchmarks.parity.cases.transformer import ACTIVATION_INSIDE, MLP
 from official.checkpoints.rules import Ignore
-from official.parity.case import Arrays, Excuse
+from official.parity.case import Arrays
 
 WIDTH, WINDOW, HEADS = 12, 4, (2, 3)
 _GRID = (7, 10)  # Neither side divides into windows.
@@ -54,19 +54,21 @@ _BACKBONE = (
   Same("hidden_states_norms.stage2", "norm1", "norm", _ROWS),
   Same(":feature_maps.{i}", ":{i}"),
 )
-_BLOCK_EXCUSES = (
-  Excuse("output/{path*}relative_position_bias", "a step inside our attention; its table is ours"),
-  Excuse("output/{path*}mlp.activation_fn", "inside our MLP, and seen through its projections"),
-  Excuse("output/{path*}drop_path", "an identity: nothing is dropped"),
-  Excuse("output/{path*}dropout", "an identity: nothing is dropped"),
-)
-_BACKBONE_EXCUSES = (
-  Excuse("output/swin.embeddings.patch_embeddings:0", "the projection's output in rows"),
-  Excuse("output/swin.encoder.layers.{s}:0", "what the merging, or the last block, returns"),
-  Excuse("output/swin.encoder:{leaf*}", "hands on what its stages return"),
-  Excuse("output/swin:{leaf*}", "hands on what its encoder returns"),
-  Excuse("output/swin.layernorm", "no output of the backbone depends on it"),
-)
+_BLOCK_EXCUSES = {
+  "attention.relative_position_bias": "a step inside our attention; its table is ours",
+  "mlp.activation_fn": ACTIVATION_INSIDE,
+  "drop_path": "an identity: nothing is dropped",
+  "dropout": "an identity: nothing is dropped",
+  "dropout#1": "an identity: nothing is dropped",
+}
+_BACKBONE_EXCUSES = {
+  "swin.embeddings.patch_embeddings:0": "the projection's output in rows",
+  "swin.embeddings.dropout": "an identity: nothing is dropped",
+  "swin.encoder.layers.{s}:0": "what the merging, or the last block, returns",
+  "swin.encoder:{leaf*}": "hands on what its stages return",
+  "swin:{leaf*}": "hands on what its encoder returns",
+  "swin.layernorm": "no output of the backbone depends on it",
+}
 _UNUSED = Ignore("swin.layernorm.{name}", "no output of the backbone depends on it")
 
 
@@ -103,7 +105,7 @@ SWIN_BLOCK = Block(
   table=_BLOCK,
   batch=_grid_batch(_GRID, (WIDTH, *_GRID)),
   losses=regression(1),
-  excuses=_BLOCK_EXCUSES,
+  excuses=excuses("", _BLOCK_EXCUSES),
 )
 
 MERGING_BLOCK = Block(
@@ -131,5 +133,8 @@ SWIN = Block(
   },
   losses=regression(2),
   ignored=(_UNUSED,),
-  excuses=_BLOCK_EXCUSES + _BACKBONE_EXCUSES,
+  excuses=(
+    *excuses("swin.encoder.layers.{s}.blocks.{i}", _BLOCK_EXCUSES),
+    *excuses("", _BACKBONE_EXCUSES),
+  ),
 )
