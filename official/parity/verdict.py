@@ -1,0 +1,199 @@
+"""The verdict on two arrays; nothing is broadcast, reshaped or averaged into agreement.
+
+float64 asks whether two programs mean the same: rounding passes, any other epsilon does not. Below
+float64 the golden values are the original's in float64, on the same rounded weights and inputs; the
+original's own error there is the noise, and the candidate's may be a small multiple of it.
+
+`RELATIVE`, `ZERO`, `TIMES_MAX`, `TIMES_RMS` and `ROUNDINGS` are the only tolerances of the product.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from official.parity.result import Status
+
+RELATIVE = 1e-9  # float64: rounding through a deep network is 1e-12, the smallest epsilon 1e-6.
+ZERO = 1e-12  # Of the section's scale: what is left of sums that are zero in exact arithmetic.
+TIMES_MAX = 4.0  # Largest error against the original's own …
+TIMES_RMS = 2.0  # … and mean error: see `tests/official/parity/test_noise.py` for both.
+ROUNDINGS = 4.0  # Roundings of the result itself that pass where the original happens to be exact.
+TWIN = 10.0  # A candidate's error against what one rounding of its own state makes of it.
+
+_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
+_FEW = 16  # Below about that many values, an array's own noise is chance: others' counts as well.
+
+
+class Verdict(NamedTuple):
+  """What `Finding` says about two arrays; see there."""
+
+  status: Status
+  error: float
+  noise: float
+  limit: float
+  reason: str = ""
+
+
+class Noise(NamedTuple):
+  """The original's error at a place, relative: of one value at most, and in the mean (rms)."""
+
+  largest: float
+  mean: float
+
+
+def compare(
+  candidate: np.ndarray,
+  reference: np.ndarray,
+  *,
+  golden: np.ndarray | None = None,
+  precision: str = "float64",
+  scale: float = 0.0,
+  pool: float = 0.0,
+  rounding: np.ndarray | float = 0.0,
+  twin: float = 0.0,
+) -> Verdict:
+  """Whether `candidate` is `reference`.
+
+  Errors are relative to max(|value|, rms of all values), element by element.
+
+  Args:
+    candidate: any shape and dtype.
+    reference: the original's, in `precision` and the candidate's layout.
+    golden: below float64: the original's, in float64.
+    precision: of both sides.
+    scale: the largest rms in the section; where both sides are below `ZERO` times it, they are
+      zero.
+    pool: below float64: the section's typical relative noise, which counts where there are few
+      values.
+    rounding: by how much values may be off because they are differences of larger ones, absolute.
+    twin: float64: relative error that one rounding of the state causes, where it was measured.
+  """
+  golden = reference if golden is None else golden
+  if mismatch := _mismatch(candidate, reference) or _mismatch(reference, golden):
+    return _different(mismatch)
+  if candidate.size == 0:
+    return Verdict(Status.SAME, 0.0, 0.0, 0.0, "no values")
+  if not is_float(reference):
+    return _exact(candidate, reference)
+  if reason := _not_finite(candidate, reference, golden):
+    return _different(reason)
+  values, truth = _wide(candidate), _wide(golden)
+  if reason := _zero(values, truth, scale):
+    return Verdict(Status.SAME, 0.0, 0.0, RELATIVE, reason)
+  if precision == "float64":
+    return _rounding_only(values, truth, rounding, twin)
+  return _within_noise(values, _wide(reference), truth, precision, pool)
+
+
+def noise(reference: np.ndarray, golden: np.ndarray) -> Noise:
+  """The relative error of the original, in low precision, against itself in float64.
+
+  Infinite where the golden values are all zero and the others are not.
+  """
+  return _errors(_wide(reference), _wide(golden))
+
+
+def rms(values: np.ndarray) -> float:
+  """Root of the mean square, whatever the magnitude; 0 of nothing."""
+  largest = float(np.max(np.abs(values), initial=0.0))
+  if largest == 0.0 or not np.isfinite(largest):
+    return largest
+  return largest * float(np.sqrt(np.mean(np.square(np.abs(_wide(values)) / largest))))
+
+
+def is_float(array: np.ndarray) -> bool:
+  """Whether values are rounded: float of any width, bfloat16, or complex."""
+  return array.dtype.kind in "fcV"  # "V": NumPy's kind of bfloat16.
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+  kind = np.complex128 if array.dtype.kind == "c" else np.float64
+  return array.astype(kind, copy=False)
+
+
+def _kind(array: np.ndarray) -> str:
+  kinds = {"f": "float", "V": "float", "c": "complex", "i": "integer", "u": "integer", "b": "bool"}
+  return kinds.get(array.dtype.kind, str(array.dtype))
+
+
+def _mismatch(candidate: np.ndarray, reference: np.ndarray) -> str:
+  if candidate.shape != reference.shape:
+    return f"shapes differ: {list(candidate.shape)}, in the original {list(reference.shape)}"
+  if _kind(candidate) != _kind(reference):
+    return f"types differ: {_kind(candidate)}, in the original {_kind(reference)}"
+  return ""
+
+
+def _different(reason: str) -> Verdict:
+  return Verdict(Status.DIFFERENT, np.inf, 0.0, 0.0, reason)
+
+
+def _exact(candidate: np.ndarray, reference: np.ndarray) -> Verdict:
+  unequal = candidate != reference
+  count = int(np.count_nonzero(unequal))
+  if not count:
+    return Verdict(Status.SAME, 0.0, 0.0, 0.0)
+  reason = f"{count} of {unequal.size} values differ, the first at {_first(unequal)}"
+  return Verdict(Status.DIFFERENT, count / unequal.size, 0.0, 0.0, reason)
+
+
+def _first(where: np.ndarray) -> list[int]:
+  return [int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape)]
+
+
+def _not_finite(candidate: np.ndarray, reference: np.ndarray, golden: np.ndarray) -> str:
+  sides = {"the candidate": candidate, "the original": reference, "the original, float64": golden}
+  for side, array in sides.items():
+    if not np.isfinite(array).all():
+      bad = ~np.isfinite(array)
+      return f"{bad.sum()} of {bad.size} values not finite in {side}, the first at {_first(bad)}"
+  return ""
+
+
+def _zero(values: np.ndarray, truth: np.ndarray, scale: float) -> str:
+  largest = max(float(np.abs(values).max()), float(np.abs(truth).max()))
+  if largest == 0.0 or largest > ZERO * scale:
+    return ""
+  return f"zero within rounding: {largest:.1e} at most, where the section's scale is {scale:.1e}"
+
+
+def _rounding_only(
+  values: np.ndarray, truth: np.ndarray, rounding: np.ndarray | float, twin: float
+) -> Verdict:
+  error = _errors(values, truth, rounding=rounding).largest
+  limit = max(RELATIVE, TWIN * twin)
+  status = Status.SAME if error <= limit else Status.DIFFERENT
+  reason = "one rounding of the state makes as much" if RELATIVE < error <= limit else ""
+  return Verdict(status, error, twin, limit, reason)
+
+
+def _within_noise(
+  values: np.ndarray, low: np.ndarray, truth: np.ndarray, precision: str, pool: float
+) -> Verdict:
+  unit = rms(truth) or rms(low)  # Exactly zero only in float64: the noise is the unit.
+  error, own = _errors(values, truth, unit), _errors(low, truth, unit)
+  few = _FEW / (_FEW + truth.size)
+  mean = float(np.hypot(own.mean * np.sqrt(1 - few), pool * np.sqrt(few)))
+  largest = max(own.largest, 2 * mean)
+  floor = ROUNDINGS * _EPSILON[precision] / 2
+  limits = Noise(TIMES_MAX * largest + floor, TIMES_RMS * mean + floor)
+  if error.largest <= limits.largest and error.mean > limits.mean:
+    return Verdict(Status.DIFFERENT, error.mean, mean, limits.mean, "in the mean (rms)")
+  status = Status.SAME if error.largest <= limits.largest else Status.DIFFERENT
+  return Verdict(status, error.largest, largest, limits.largest)
+
+
+def _errors(
+  values: np.ndarray,
+  truth: np.ndarray,
+  unit: float | None = None,
+  rounding: np.ndarray | float = 0.0,
+) -> Noise:
+  """Errors relative to max(|truth|, unit), which is the rms of `truth` unless given."""
+  off = np.maximum(np.abs(values - truth) - rounding, 0.0)
+  if not off.any():
+    return Noise(0.0, 0.0)
+  unit = rms(truth) if unit is None else unit
+  if unit == 0.0:
+    return Noise(np.inf, np.inf)
+  return Noise(float(np.max(off / np.maximum(np.abs(truth), unit))), rms(off) / unit)
