@@ -131,6 +131,10 @@ class Recorder(abc.ABC):
     """Sets parameters and buffers; raises KeyError where names are not exactly their own."""
 
   @abc.abstractmethod
+  def tensors(self, batch: Batch) -> dict[str, Any]:
+    """The batch as the framework's tensors, for `Side.forward`, `Side.losses` and trainers."""
+
+  @abc.abstractmethod
   def _run(self, batch: Batch, current: Pass, forcing: Forcing | None) -> None:
     """One pass; leaves the network as it was."""
 

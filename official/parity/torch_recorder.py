@@ -33,8 +33,11 @@ class TorchRecorder(Recorder):
     return {name: to_numpy(buffer).copy() for name, buffer in self._kept_buffers().items()}
 
   def load(self, parameters: Batch, buffers: Batch) -> None:
-    _assign(dict(self.network.named_parameters()), parameters)
-    _assign(self._kept_buffers(), buffers)
+    assign(dict(self.network.named_parameters()), parameters)
+    assign(self._kept_buffers(), buffers)
+
+  def tensors(self, batch: Batch) -> dict[str, torch.Tensor]:
+    return {name: to_tensor(array) for name, array in batch.items()}
 
   def _kept_buffers(self) -> dict[str, torch.Tensor]:
     kept = self.network.state_dict(keep_vars=True)
@@ -46,7 +49,7 @@ class TorchRecorder(Recorder):
     with _prepared(self.network, self.seed, current.training):
       taps = _Taps(self.network, current)
       with taps if current.tapped else contextlib.nullcontext():
-        tensors = to_tensors(batch)
+        tensors = self.tensors(batch)
         outputs = self.side.forward(tensors, current.training)
         for name, leaf in _tensors(outputs):
           current.result(name, to_numpy(leaf))
@@ -229,12 +232,8 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
   return tensor.numpy()
 
 
-def to_tensors(arrays: Batch) -> dict[str, torch.Tensor]:
-  """Tensors with copies of the arrays."""
-  return {name: _to_tensor(array) for name, array in arrays.items()}
-
-
-def _to_tensor(array: np.ndarray) -> torch.Tensor:
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+  """A tensor with a copy of the array; bfloat16 through ml_dtypes."""
   array = np.array(array)
   if array.dtype == ml_dtypes.bfloat16:
     return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
@@ -250,9 +249,10 @@ def _version(tensor: torch.Tensor) -> int:
   return 0 if tensor.is_inference() else tensor._version
 
 
-def _assign(tensors: Mapping[str, torch.Tensor], arrays: Batch) -> None:
+def assign(tensors: Mapping[str, torch.Tensor], arrays: Batch) -> None:
+  """Sets tensors; raises KeyError where names are not exactly the same."""
   if differing := sorted(set(tensors) ^ set(arrays)):
     raise KeyError(f"names of only one side: {', '.join(differing[:5])}")
   with torch.no_grad():
     for name, tensor in tensors.items():
-      tensor.copy_(_to_tensor(arrays[name]))
+      tensor.copy_(to_tensor(arrays[name]))
