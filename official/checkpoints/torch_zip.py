@@ -56,6 +56,8 @@ class _Archive:
     entry = self._entries.get(f"{self._root}/{name}")
     if entry is None:
       raise Unreadable(f"{shown(name)} is missing in it")
+    if not entry.stored:
+      raise Unreadable(f"{shown(name)} in it is compressed or encrypted", UNSUPPORTED)
     return entry
 
   def _storage(self, identity: Any) -> Storage:

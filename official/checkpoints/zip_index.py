@@ -1,14 +1,14 @@
 """The index of a zip file, read strictly.
 
 Zip files say everything twice, in the entries and in the central directory, and tools that believe
-different halves see different files. Here both must agree, entries must neither overlap nor be
-compressed (torch stores them), and names must stay inside the archive.
+different halves see different files. Here both must agree, entries must not overlap, and names must
+stay inside the archive. Nothing is unpacked: torch stores entries without compression.
 """
 
 import struct
 from typing import NamedTuple
 
-from official.checkpoints.problems import UNSUPPORTED, UNTRUSTED, Unreadable, shown
+from official.checkpoints.problems import UNTRUSTED, Unreadable, shown
 
 SIGNATURE = b"PK\x03\x04"
 MAX_ENTRIES = 200_000
@@ -22,17 +22,26 @@ _ENCRYPTED = 0x2041
 
 
 class Entry(NamedTuple):
-  """A stored file: its first byte, its number of bytes, and their CRC-32."""
+  """A file in the archive.
+
+  Attributes:
+    start: its first byte.
+    size: its number of bytes, as they are in the archive.
+    crc: the CRC-32 of its content.
+    stored: whether those bytes are its content: not compressed, not encrypted.
+  """
 
   start: int
   size: int
   crc: int
+  stored: bool
 
 
 class _Central(NamedTuple):
   name: bytes
   size: int
   crc: int
+  stored: bool
   header: int
 
 
@@ -99,16 +108,12 @@ def _central(data: memoryview, position: int, end: int) -> tuple[_Central, int]:
   if after > end:
     raise Unreadable("its zip directory is cut short")
   name = bytes(data[names:extras])
-  if flags & _ENCRYPTED:
-    raise Unreadable(f"{shown(_name(name))} in it is encrypted", UNSUPPORTED)
   wide = _wide(bytes(data[extras : extras + extra_size]))
   size, packed, header = (
     wide.pop(0) if value == _FULL and wide else value for value in (size, packed, header)
   )
-  if method or packed != size:
-    remedy = "zip it again without compression, or save it again with torch"
-    raise Unreadable(f"{shown(_name(name))} in it is compressed", remedy)
-  return _Central(name, size, crc, header), after
+  stored = not method and not flags & _ENCRYPTED and packed == size
+  return _Central(name, packed, crc, stored, header), after
 
 
 def _wide(extra: bytes) -> list[int]:
@@ -129,11 +134,12 @@ def _entry(data: memoryview, central: _Central, limit: int) -> Entry:
   names = central.header + _LOCAL.size
   start = names + name_size + extra_size
   same = bytes(data[names : names + name_size]) == central.name
-  if signature != SIGNATURE or method or flags & _ENCRYPTED or not same:
+  stored = not method and not flags & _ENCRYPTED
+  if signature != SIGNATURE or not same or (central.stored and not stored):
     raise Unreadable(f"its zip entry of {shown(_name(central.name))} differs from the directory's")
   if start + central.size > limit:
     raise Unreadable(f"{shown(_name(central.name))} in it is cut short")
-  return Entry(start, central.size, central.crc)
+  return Entry(start, central.size, central.crc, central.stored)
 
 
 def _name(raw: bytes) -> str:

@@ -51,11 +51,11 @@ def _build_record(target: Record, state: Any) -> None:
     case (None | dict() as plain, dict() as slots):
       _set_attributes(target, {**(plain or {}), **slots})
     case _:
-      raise Unreadable(f"the state of a {target.kind} is {kind_of(state)}", UNSUPPORTED)
+      raise Unreadable(f"the state of {shown(str(target.kind))} is {kind_of(state)}", UNSUPPORTED)
 
 
 def _set_attributes(target: Record, attributes: dict[Any, Any]) -> None:
   for name in attributes:
     if isinstance(name, str) and name.startswith("__"):
-      raise Unreadable(f"its pickle sets {shown(name)} of a {target.kind}", UNTRUSTED)
+      raise Unreadable(f"its pickle sets {shown(name)} of {shown(str(target.kind))}", UNTRUSTED)
   target.attributes.update(attributes)

@@ -30,4 +30,5 @@ def kind_of(value: Any) -> str:
     return shown(str(value))
   if isinstance(value, Record):
     return f"a {shown(str(value.kind))}"
-  return f"a {type(value).__name__}"
+  name = type(value).__name__
+  return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -33,8 +33,8 @@ def view(
   count = math.prod(shape)
   if min(numbers, default=0) < 0 or (count and last >= available):
     raise Unreadable(
-      f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}, offset {offset} outside "
-      f"its storage of {available} elements"
+      f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}, offset {shown(offset)} "
+      f"outside its storage of {available} elements"
     )
   if count > available and count * dtype.itemsize > _MAX_EXPANDED:
     raise Unreadable(f"it has {available} elements expanded to {shown(shape)}", UNSUPPORTED)
@@ -124,6 +124,13 @@ def _device(arguments: tuple[Any, ...]) -> str:
   raise _odd("torch.device")
 
 
+def _refused(what: str) -> Callable[[tuple[Any, ...]], Any]:
+  def refuse(_: tuple[Any, ...]) -> Any:
+    raise Unreadable(f"it has {what}, which is not read", UNSUPPORTED)
+
+  return refuse
+
+
 def _odd(function: str) -> Unreadable:
   return Unreadable(f"its pickle calls {function} with odd arguments", UNTRUSTED)
 
@@ -140,6 +147,9 @@ CALLS: Mapping[str, Callable[[tuple[Any, ...]], Any]] = {
   "torch._tensor._rebuild_from_type_v2": _subclass,
   "torch.Size": _size,
   "torch.device": _device,
+  "torch.serialization._get_layout": _refused("a sparse tensor"),
+  "torch._utils._rebuild_qtensor": _refused("a quantized tensor"),
+  "torch._utils._rebuild_meta_tensor_no_storage": _refused("a tensor without content"),
 }
 GLOBALS = frozenset(
   [f"{module}.{name}" for module in ("torch", "torch.cuda") for name in STORAGES]
