@@ -77,9 +77,9 @@ class Page:
     self._parts.append("</table>")
 
   @contextlib.contextmanager
-  def folded(self, summary: str, opened: bool = False) -> Iterator[None]:
+  def folded(self, summary: str) -> Iterator[None]:
     """What is added inside is shown on a click on `summary`."""
-    self._parts.append(f"<details{' open' * opened}><summary>{html.escape(summary)}</summary>")
+    self._parts.append(f"<details><summary>{html.escape(summary)}</summary>")
     yield
     self._parts.append("</details>")
 

@@ -5,8 +5,6 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 
-from official.parity.report.digest import engineering
-
 _WIDTH, _HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 950, 14, 262  # Edges of the axes.
 _MOST_TICKS = 7
@@ -87,15 +85,18 @@ class _Axes:
       return _BOTTOM
     if not math.isfinite(value):
       return _TOP
+    return self._level(math.log10(value))
+
+  def _level(self, decade: float) -> float:
     low, high = self.decades
     # Room is left at an edge that stands for values which the scale does not have.
     bottom, top = _BOTTOM - 18 * self.zero, _TOP + 18 * self.infinite
-    return bottom - (math.log10(value) - low) / (high - low) * (bottom - top)
+    return bottom - (decade - low) / (high - low) * (bottom - top)
 
   def grid(self) -> Iterable[str]:
     low, high = self.decades
     for decade in range(low, high + 1, -(-(high - low) // _MOST_TICKS)):
-      yield from _rule(self.y(10.0**decade), f"1e{decade}")
+      yield from _rule(self._level(decade), f"1e{decade}")
     if self.zero:
       yield from _rule(_BOTTOM, "0")
     if self.infinite:
@@ -103,7 +104,7 @@ class _Axes:
     for value in _ticks(*self.xs):
       yield (
         f'<text class="tick" x="{self.x(value):.1f}" y="{_BOTTOM + 18}" text-anchor="middle">'
-        f"{engineering(value)}</text>"
+        f"{value:g}</text>"
       )
 
 

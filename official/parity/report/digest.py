@@ -84,7 +84,7 @@ def numbers(finding: Finding) -> str:
   if finding.noise:
     parts.append(f"the original's own {engineering(finding.noise)}")
   if finding.forced_error is not None:
-    parts.append(f"forced {engineering(finding.forced_error)}")
+    parts.append(f"teacher-forced {engineering(finding.forced_error)}")
   return ", ".join(parts)
 
 
@@ -128,12 +128,13 @@ def _cause(diagnoses: Iterable[Diagnosis]) -> str:
   if best is None:
     return "not found"
   known = "" if best.closes else "not found; nearest "
-  return f"{known}{best.cause}: {best.sentence} ({gap(best)})"
+  gap = f"{engineering(best.before)} → {engineering(best.after)}"
+  return f"{known}{best.cause}: {explanation(best)}; error {gap}"
 
 
-def gap(diagnosis: Diagnosis) -> str:
-  """Its error before and after."""
-  return f"error {engineering(diagnosis.before)} → {engineering(diagnosis.after)}"
+def explanation(diagnosis: Diagnosis) -> str:
+  """Its sentence, and the line of code where it is known."""
+  return diagnosis.sentence + (f" ({diagnosis.line})" if diagnosis.line else "")
 
 
 def engineering(value: float) -> str:

@@ -2,8 +2,8 @@
 
 One object: "format" and "version" say what it is; "same" is the verdict; the rest has the fields of
 `result.Result` under their names, in the order of its docstring. A finding, a diagnosis and a blame
-are objects with the fields of their classes, where None and the empty string are left out. Rows are
-lists.
+are objects with the fields of their classes; those that are None or empty by default are left out
+then. Rows are lists.
 
 JSON has no infinity and no NaN: in their place stands {"number": "inf"}, "-inf" or "nan". Settings
 and environment hold any values: what JSON cannot say is written as its `str`.
@@ -91,8 +91,8 @@ def _compact(value: Any) -> str:
 def _encode(value: Any) -> Any:
   """`value` as JSON's own types."""
   if dataclasses.is_dataclass(value) and not isinstance(value, type):
-    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return {name: _encode(v) for name, v in fields.items() if v is not None and v != ""}
+    fields = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+    return {f.name: _encode(v) for f, v in fields if v not in ("", None) or v != f.default}
   if isinstance(value, np.generic):
     return _encode(value.item())
   if isinstance(value, float) and not math.isfinite(value):
@@ -134,8 +134,7 @@ def _stage(values: Mapping[str, Any]) -> Stage:
 
 
 def _finding(values: Mapping[str, Any]) -> Finding:
-  text = dict.fromkeys(("stage", "section", "phase", "name", "reference", "layer"), "")
-  fields = {**text, **_known(Finding, values), "status": Status(values["status"])}
+  fields = {**_known(Finding, values), "status": Status(values["status"])}
   for name in ("error", "noise", "limit"):
     fields[name] = float(values[name])
   if "forced_status" in values:
@@ -144,10 +143,9 @@ def _finding(values: Mapping[str, Any]) -> Finding:
 
 
 def _blame(values: Mapping[str, Any]) -> Blame:
-  fields = {"layer": "", **_known(Blame, values), "finding": _finding(values["finding"])}
+  fields = {**_known(Blame, values), "finding": _finding(values["finding"])}
   fields["region"] = tuple(values["region"])
   fields["diagnoses"] = tuple(
-    Diagnosis(**{"cause": "", "sentence": "", **_known(Diagnosis, diagnosis)})
-    for diagnosis in values["diagnoses"]
+    Diagnosis(**_known(Diagnosis, diagnosis)) for diagnosis in values["diagnoses"]
   )
   return Blame(**fields)

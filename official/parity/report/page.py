@@ -127,7 +127,12 @@ def _add_blame(page: Page, blame: Blame, pictures: BlamedArrays | None) -> None:
 def _diagnosis_row(diagnosis: Diagnosis) -> list[object]:
   cause = Cell(diagnosis.cause, shade_class(Shade.SAME if diagnosis.closes else Shade.EXCUSED))
   errors = _number(diagnosis.before), _number(diagnosis.after)
-  return [cause, diagnosis.sentence, *errors, "closes the gap" if diagnosis.closes else ""]
+  return [
+    cause,
+    digest.explanation(diagnosis),
+    *errors,
+    "closes the gap" if diagnosis.closes else "",
+  ]
 
 
 def _add_findings(page: Page, stage: Stage) -> None:
@@ -142,7 +147,7 @@ def _add_findings(page: Page, stage: Stage) -> None:
   failed = sum(any(not f.status.passes for f in group) for group in tops)
   page.heading(f"{stage.name.capitalize()}: {failed:,} of {len(tops):,} fail")
   head = ["section", "candidate", "original", "verdict", "worst error", "limit", "noise", "at", ""]
-  _add_table(page, head, [_finding_row(group) for group in tops])
+  _add_table(page, head, [_finding_row(group) for group in tops], shown=_ROWS if failed else 0)
 
 
 def _finding_row(group: Sequence[Finding]) -> list[object]:
@@ -159,11 +164,15 @@ def _finding_row(group: Sequence[Finding]) -> list[object]:
   ]
 
 
-def _add_table(page: Page, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-  """A table whose first rows are shown and whose others unfold."""
-  page.table(head, rows[:_ROWS])
-  if rest := rows[_ROWS:]:
-    with page.folded(f"{len(rest):,} more"):
+def _add_table(
+  page: Page, head: Sequence[str], rows: Sequence[Sequence[object]], shown: int = _ROWS
+) -> None:
+  """A table; of a long one only the first `shown` rows are unfolded."""
+  first = len(rows) if len(rows) <= _ROWS else shown
+  if first:
+    page.table(head, rows[:first])
+  if rest := rows[first:]:
+    with page.folded(f"{len(rest):,} {'more' if first else 'rows'}"):
       page.table(head, rest)
 
 

@@ -12,7 +12,8 @@ body { max-width: 76rem; }
 td { overflow-wrap: anywhere; } details { margin: .5rem 0; } summary { cursor: pointer; }
 td.number { overflow-wrap: normal; white-space: nowrap; } th { white-space: nowrap; }
 .banner { padding: 1rem 1.2rem; border-left: .6rem solid; background: var(--plate); }
-.banner b { font-size: 1.6rem; display: block; } .banner p { margin: .3rem 0 0; color: var(--ink); }
+.banner b { font-size: 1.6rem; display: block; }
+.banner p { margin: .3rem 0 0; color: var(--ink); font-weight: 400; overflow-wrap: anywhere; }
 .same { color: var(--same); } .inherited { color: var(--inherited); }
 .different { color: var(--different); font-weight: 600; } .near { color: var(--near); }
 .unpaired { color: var(--unpaired); font-weight: 600; } .excused { color: var(--excused); }
@@ -24,8 +25,8 @@ td.number { overflow-wrap: normal; white-space: nowrap; } th { white-space: nowr
 .tree .row > b { font-weight: 400; overflow-wrap: anywhere; } .tree i { color: var(--faint); }
 .tree summary { list-style: none; } .tree summary b::before { content: "▸ "; }
 .tree details[open] > summary b::before { content: "▾ "; } .tree .leaf b::before { content: "· "; }
-.tree .head { font-weight: 600; } .search { font: inherit; padding: .3rem .6rem; width: 24rem;
-  max-width: 90%; }
+.tree .head, .tree .head > b { font-weight: 600; }
+.search { font: inherit; padding: .3rem .6rem; width: 24rem; max-width: 90%; }
 .chart { display: block; margin: 1rem 0; } .chart svg { width: 100%; height: auto; }
 .chart output { display: block; min-height: 1.3em; font-size: 13px; overflow-wrap: anywhere; }
 .chart .grid { stroke: var(--line); display: inline; } .chart .tick { font-size: 12px;

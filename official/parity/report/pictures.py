@@ -43,6 +43,7 @@ def add_pictures(page: Page, arrays: BlamedArrays) -> None:
 
 
 def _real(array: np.ndarray) -> np.ndarray:
+  """`array` in float64, complex numbers by their magnitude."""
   values = np.asarray(array)
   return (np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64)
 
@@ -78,7 +79,8 @@ def _histogram(sides: dict[str, np.ndarray]) -> str:
     return ""
   low, high = float(values.min()), float(values.max())
   # A range that floating point cannot divide further is one value.
-  if not (high - low) / _BINS > np.spacing(max(abs(low), abs(high))):
+  finest = max(np.spacing(max(abs(low), abs(high))), np.finfo(np.float64).tiny)
+  if not (high - low) / _BINS > finest:
     return ""
   edges = np.linspace(low, high, _BINS + 1)
   return log_chart("Values", "value", [_bars(n, a, edges) for n, a in sides.items()])

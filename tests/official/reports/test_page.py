@@ -5,7 +5,7 @@ import tensorflow as tf
 from PIL import Image
 
 from official.reports.curves import draw_curves, read_scalars
-from official.reports.page import Page
+from official.reports.page import Cell, Page
 
 
 def test_text_is_escaped_and_images_are_inside():
@@ -22,6 +22,19 @@ def test_text_is_escaped_and_images_are_inside():
   assert "0.2500" in text
   assert "1,234" in text
   assert 'src="data:image/png;base64,' in text
+
+
+def test_a_page_may_bring_styles_scripts_and_folds():
+  page = Page("a", style="b { color: red }", script="let a = 1 < 2;")
+  with page.folded("<more>"):
+    page.table(["x"], [(Cell("1 < 2", "number"),)])
+    page.markup("<b>as it is</b>")
+  text = page.render()
+  assert "b { color: red }</style>" in text
+  assert "<script>let a = 1 < 2;</script></body>" in text
+  assert "<details><summary>&lt;more&gt;</summary>" in text
+  assert '<td class="number">1 &lt; 2</td>' in text
+  assert "<b>as it is</b>\n</details>" in text
 
 
 def test_scalars_of_a_resumed_run_keep_the_later_value(tmp_path):
