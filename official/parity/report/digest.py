@@ -82,7 +82,7 @@ def numbers(finding: Finding) -> str:
   """Its errors, in words."""
   parts = [f"error {engineering(finding.error)}", f"limit {engineering(finding.limit)}"]
   if finding.noise:
-    parts.append(f"the original's own {engineering(finding.noise)}")
+    parts.append(f"noise floor {engineering(finding.noise)}")
   if finding.forced_error is not None:
     parts.append(f"teacher-forced {engineering(finding.forced_error)}")
   return ", ".join(parts)

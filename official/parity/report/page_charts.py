@@ -35,7 +35,7 @@ def _depth_series(taps: Sequence[Finding]) -> list[Series]:
   noise = [(f.order, f.noise, "") for f in taps] if any(f.noise for f in taps) else []
   return [
     Series("limit", "limit", [(f.order, f.limit, "") for f in taps], line=True),
-    Series("noise floor (the original's own error)", "noise", noise, line=True),
+    Series("noise floor", "noise", noise, line=True),
     Series("end to end", "end", [_dot(f, f.error) for f in taps]),
     Series("fed the original's values", "forced", [_dot(f, f.forced_error) for f in forced]),
   ]

@@ -110,7 +110,7 @@ def test_headline_without_a_blame_tells_the_first_failure(finding):
     "first divergence: forward, eval output first: error inf, limit 1.00e-9 (no rule)"
   ]
   result = Result("a", "float32", 0, (Stage("forward", findings[:1]),))
-  assert "limit 1.00e-9, the original's own 100e-9" in digest.headline(result)[1]
+  assert "limit 1.00e-9, noise floor 100e-9" in digest.headline(result)[1]
 
 
 @pytest.mark.parametrize(
