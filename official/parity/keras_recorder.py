@@ -101,7 +101,7 @@ def to_numpy(tensor: Any) -> np.ndarray:
 
 
 def assign(variables: Mapping[str, tf.Variable], arrays: Batch) -> None:
-  """Sets variables; raises KeyError where names are not exactly the same."""
+  """Sets variables; raises KeyError or ValueError where names or shapes are not theirs."""
   if differing := sorted(set(variables) ^ set(arrays)):
     raise KeyError(f"names of only one side: {', '.join(differing[:5])}")
   for name, variable in variables.items():

@@ -250,9 +250,11 @@ def _version(tensor: torch.Tensor) -> int:
 
 
 def assign(tensors: Mapping[str, torch.Tensor], arrays: Batch) -> None:
-  """Sets tensors; raises KeyError where names are not exactly the same."""
+  """Sets tensors; raises KeyError or ValueError where names or shapes are not exactly theirs."""
   if differing := sorted(set(tensors) ^ set(arrays)):
     raise KeyError(f"names of only one side: {', '.join(differing[:5])}")
   with torch.no_grad():
     for name, tensor in tensors.items():
+      if tuple(tensor.shape) != arrays[name].shape:
+        raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, not {arrays[name].shape}")
       tensor.copy_(to_tensor(arrays[name]))
