@@ -14,8 +14,8 @@ from official.checkpoints.pickles.opcodes import HANDLERS
 from official.checkpoints.pickles.stream import Stream
 from official.checkpoints.problems import UNTRUSTED, Unreadable
 
-MAX_WORK = 4_000_000  # Opcodes, mainly. A thousand tensors take 80,000.
-_CALL = 10  # What a call counts for: what it makes is that much larger.
+MAX_WORK = 4_000_000  # Opcodes, mainly. A thousand parameters take 90,000.
+_CALL = 20  # What a call counts for: what it makes is that much larger.
 _MAX_INT_BYTES = 256
 _SMALL = 1024  # Longer byte strings stay in the file.
 
@@ -199,7 +199,12 @@ class _Machine(Stream):
       raise Unreadable(f"its pickle adds to {kind_of(target)}", UNTRUSTED)
     target.update(map(key, items))
 
+  def empty_set(self) -> None:
+    self.charge(())
+    self.push(set())
+
   def frozen_set(self) -> None:
+    self.charge(())
     self.push(frozenset(map(key, self.since_mark())))
 
   def persistent_id(self) -> None:

@@ -33,7 +33,7 @@ HANDLERS: dict[int, Callable[[Any], object]] = {
     b"]": lambda m: m.push([]),
     b"}": lambda m: m.push({}),
     b")": lambda m: m.push(()),
-    b"\x8f": lambda m: m.push(set()),
+    b"\x8f": lambda m: m.empty_set(),
     b"l": lambda m: m.push(m.since_mark()),
     b"t": lambda m: m.push(tuple(m.since_mark())),
     b"d": lambda m: m.dictionary(),
