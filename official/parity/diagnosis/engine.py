@@ -1,0 +1,219 @@
+"""Tries hypotheses at a layer whose inputs agree and whose outputs do not, and ranks them.
+
+A hypothesis is one function `(subject) -> Iterator[Trial]`: it looks at the traced program for what
+it knows to go wrong and yields one trial for each place and way. To add one:
+
+    def attention_scale(subject: Subject) -> Iterator[Trial]:
+      for node in subject.program.of_type("Softmax"):
+        edit = {node.index: lambda inputs, look: [tf.nn.softmax(inputs[0] * 0.125)]}
+        yield subject.trial("attention_scale", "scores are multiplied by 1, not by 0.125", edit)
+
+and name it in `FORWARD` (or `BACKWARD`). Order there is rank: the tiers run from what names one
+operation to what would fit many defects, and the search ends with the first tier that closes the
+gap. Causes come from `causes.CAUSES`. A trial counts only if its outputs, computed with nothing but
+that change, are the original's within the limit; the others are reported as what they are.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from official.parity.diagnosis import (
+  activations,
+  attention,
+  convolution,
+  inputs,
+  layers,
+  layout,
+  masks,
+  modes,
+  normalization,
+  outputs,
+  pooling,
+  resampling,
+  scalars,
+  weights,
+  wiring,
+)
+from official.parity.diagnosis.causes import CAUSES
+from official.parity.diagnosis.evidence import LayerEvidence
+from official.parity.diagnosis.subject import Subject, Trial
+from official.parity.result import Diagnosis
+
+Hypothesis = Callable[[Subject], Iterator[Trial]]
+
+SECONDS = 60.0  # For one layer: large ones are not searched to the end.
+HALF = 0.5  # What leaves more of the error than this explains nothing.
+KEPT = 5  # Diagnoses that do not close the gap.
+
+FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
+  (  # One operation's own number or attribute.
+    normalization.epsilon,
+    activations.slope,
+    activations.gelu_form,
+    modes.precise,
+    modes.dropout,
+    modes.other_mode,
+    attention.softmax_axis,
+    attention.scale_constant,
+    convolution.padding,
+    convolution.pad_operations,
+    convolution.stride_or_dilation,
+    pooling.pooling,
+    pooling.reductions,
+    resampling.resized,
+    layout.window_shift,
+    masks.polarity,
+    attention.qkv_order,
+    wiring.concat_order,
+  ),
+  (  # One operation or layer too many, too few, or in another's place.
+    layers.extra,
+    layers.missing,
+    layers.norm_first,
+    layers.order,
+    activations.other,
+    weights.bias,
+    weights.bias_missing,
+    masks.extra,
+    normalization.extra,
+    wiring.residual,
+    masks.missing,
+    attention.scale_missing,
+    activations.missing,
+    normalization.missing,
+  ),
+  (  # The right operations on values in another order.
+    weights.transposed,
+    weights.flipped,
+    weights.swapped,
+    weights.rotated,
+    wiring.part_order,
+    layout.cut_order,
+    inputs.channels,
+    inputs.exchanged,
+    weights.permuted,
+    normalization.axes,
+    layout.axes_swapped,
+    inputs.axes,
+    layers.neighbours,
+    layers.inner_value,
+    wiring.other_term,
+    layers.fed_otherwise,
+  ),
+  (  # Numbers.
+    scalars.positions,
+    scalars.constants,
+    inputs.scale,
+    outputs.factor,
+    outputs.offset,
+    scalars.inserted,
+  ),
+  (  # What the outputs alone tell.
+    outputs.channel_order,
+    outputs.axes,
+    outputs.rounded,
+    modes.dropped_by_original,
+    outputs.per_channel,
+  ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+  """What came of all trials.
+
+  Attributes:
+    diagnoses: best first.
+    failures: (hypothesis, why it or one of its trials could not be tried).
+    tried: number of trials that ran.
+  """
+
+  diagnoses: tuple[Diagnosis, ...]
+  failures: tuple[tuple[str, str], ...]
+  tried: int
+
+
+def diagnose_layer(evidence: LayerEvidence) -> list[Diagnosis]:
+  """Why the layer's outputs differ, best first: what closes the gap, then what narrows it."""
+  return list(examine(evidence).diagnoses)
+
+
+def examine(evidence: LayerEvidence) -> Examination:
+  """`diagnose_layer`, with what could not be tried."""
+  try:
+    subject = Subject(evidence)
+    search = Search(subject.before, evidence.limit, subject.error)
+  except Exception as error:  # Any code may be blamed, and may refuse to be traced.
+    return Examination((), (("tracing", _one_line(error)),), 0)
+  for tier in FORWARD:
+    search.run_tier(tier, subject)
+    if search.closed or search.late:
+      break
+  return search.result()
+
+
+class Search:
+  """Measures trials and keeps the best."""
+
+  def __init__(self, before: float, limit: float, error: Callable[..., float]) -> None:
+    self._before, self._limit, self._error = before, limit, error
+    self._found: list[Diagnosis] = []
+    self._failures: list[tuple[str, str]] = []
+    self._tried = 0
+    self._end = time.monotonic() + SECONDS
+
+  @property
+  def closed(self) -> bool:
+    """Whether a trial closed the gap."""
+    return any(diagnosis.closes for diagnosis in self._found)
+
+  @property
+  def late(self) -> bool:
+    """Whether the time is used up."""
+    return time.monotonic() > self._end
+
+  def run_tier(self, tier: Sequence[Hypothesis], subject: Subject) -> None:
+    """Measures every trial of every hypothesis in `tier`."""
+    for hypothesis in tier:
+      try:
+        for trial in hypothesis(subject):
+          self._measure(hypothesis, trial)
+          if self.late:
+            return
+      except Exception as error:  # The next hypothesis may still work; the reason is kept.
+        self._failures.append((hypothesis.__name__, _one_line(error)))
+
+  def _measure(self, hypothesis: Hypothesis, trial: Trial) -> None:
+    try:
+      after = self._error(trial.outputs())
+    except Exception as error:  # An edit may not fit the shapes that it meets.
+      self._failures.append((hypothesis.__name__, f"{trial.sentence}: {_one_line(error)}"))
+      return
+    self._tried += 1
+    closes = after <= self._limit
+    if trial.cause not in CAUSES:
+      raise KeyError(f"no cause {trial.cause!r}")
+    if closes or after < HALF * self._before:
+      self._found.append(
+        Diagnosis(trial.cause, trial.sentence, self._before, after, closes, trial.line)
+      )
+
+  def result(self) -> Examination:
+    """The ranking; Python's sort keeps the order of trials that are equally good."""
+    closing = [diagnosis for diagnosis in self._found if diagnosis.closes]
+    others = sorted((d for d in self._found if not d.closes), key=lambda d: d.after)
+    ranked = _distinct(closing) + ([] if closing else _distinct(others)[:KEPT])
+    return Examination(tuple(ranked), tuple(self._failures), self._tried)
+
+
+def _distinct(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
+  """The first of each cause."""
+  seen: dict[str, Diagnosis] = {}
+  for diagnosis in diagnoses:
+    seen.setdefault(diagnosis.cause, diagnosis)
+  return list(seen.values())
+
+
+def _one_line(error: Exception) -> str:
+  return f"{type(error).__name__}: {error}".splitlines()[0]

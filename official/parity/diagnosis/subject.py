@@ -1,0 +1,105 @@
+"""What a hypothesis is given: the evidence, the layer as a program, and trials made of edits."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from official.parity import verdict
+from official.parity.diagnosis.evidence import LayerEvidence
+from official.parity.diagnosis.program import Edits, Program
+from official.parity.diagnosis.tracing import trace
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One mistake, undone.
+
+  Attributes:
+    cause: a key of `causes.CAUSES`.
+    sentence: what the candidate does and what the original does, with the figures.
+    outputs: what the layer gives with the mistake undone, by leaf.
+    line: "file:line" of what was changed.
+  """
+
+  cause: str
+  sentence: str
+  outputs: Callable[[], Mapping[str, Any]]
+  line: str = ""
+
+
+class Subject:
+  """The layer under examination.
+
+  Attributes:
+    evidence: as given.
+    program: the traced call.
+    reference: the original's outputs, by the candidate's leaf names.
+
+  Raises:
+    Exception: from tracing, see `tracing.trace`.
+  """
+
+  def __init__(self, evidence: LayerEvidence) -> None:
+    self.evidence = evidence
+    self.program: Program = trace(evidence.layer, evidence.args, evidence.kwargs, evidence.training)
+    self.reference = dict(evidence.outputs)
+    if len(self.reference) == len(self.program.outputs) == 1:  # A lone leaf needs no name.
+      self.reference = dict(zip(self.program.outputs, self.reference.values(), strict=True))
+
+  @functools.cached_property
+  def outputs(self) -> dict[str, np.ndarray]:
+    """The candidate's outputs that the original has too."""
+    return self.arrays(self.program.run())
+
+  @functools.cached_property
+  def before(self) -> float:
+    """The error of the candidate as it is."""
+    return self.error(self.outputs)
+
+  def arrays(self, outputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays of the leaves that are judged."""
+    return {name: np.asarray(outputs[name]) for name in self.reference if name in outputs}
+
+  def error(self, outputs: Mapping[str, Any]) -> float:
+    """The largest error of any leaf; infinite where one is missing or has another shape."""
+    return error_of(self.arrays(outputs), self.reference)
+
+  def residual(self, outputs: Mapping[str, Any]) -> np.ndarray | None:
+    """All differences in a row, each leaf by its own scale; None where shapes differ."""
+    arrays = self.arrays(outputs)
+    if any(a.shape != self.reference[name].shape for name, a in arrays.items()) or not arrays:
+      return None
+    parts = [
+      (_wide(a) - _wide(self.reference[name])).ravel() / (verdict.rms(self.reference[name]) or 1.0)
+      for name, a in arrays.items()
+    ]
+    return np.concatenate(parts)
+
+  def trial(self, cause: str, sentence: str, edits: Edits, at: int | None = None) -> Trial:
+    """A trial that runs the program under `edits`, the chief of them at node `at`."""
+    at = next(iter(edits)) if at is None else at
+    line = self.program.line(at)
+    return Trial(cause, sentence, lambda: self.program.run(edits), line)
+
+  @functools.cached_property
+  def unread(self) -> list[tf.Variable]:
+    """Variables that the layer has and does not use."""
+    live = {id(v) for index, v in self.program.sources.items() if index in self.program.live}
+    return [v for v in getattr(self.evidence.layer, "variables", ()) if id(v) not in live]
+
+
+def error_of(candidate: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:
+  """The largest scale-aware error of any array, as `verdict` measures it."""
+  if not candidate or candidate.keys() != reference.keys():
+    return np.inf
+  return max(
+    verdict.compare(candidate[name], np.asarray(reference[name])).error for name in reference
+  )
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+  return np.asarray(array).astype(np.float64)
