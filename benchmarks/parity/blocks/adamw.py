@@ -51,14 +51,14 @@ class AdamW(tf_keras.optimizers.Optimizer):
 
   def build(self, var_list: list[tf.Variable]) -> None:
     super().build(var_list)
-    if not hasattr(self, "_first"):
-      self._first = [self.add_variable_from_reference(v, "m") for v in var_list]
-      self._second = [self.add_variable_from_reference(v, "v") for v in var_list]
+    if not hasattr(self, "_momentums"):
+      self._momentums = [self.add_variable_from_reference(v, "m") for v in var_list]
+      self._velocities = [self.add_variable_from_reference(v, "v") for v in var_list]
 
   def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
     """One variable's step."""
     index = self._index_dict[self._var_key(variable)]
-    first, second = self._first[index], self._second[index]
+    first, second = self._momentums[index], self._velocities[index]
     group = self.group(variable)
     rate = tf.cast(self.learning_rate, variable.dtype) * group.multiplier
     variable.assign_sub(rate * group.decay * variable)

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.position import sine_positions
+from benchmarks.parity.blocks.position import SinePosition
 from benchmarks.parity.blocks.transformer import DecoderLayer, layer_norm
 
 
@@ -30,6 +30,7 @@ class TransformerDecoder(tf_keras.layers.Layer):
     self._config = sizes | {"queries": queries}
     self.width, self.queries = width, queries
     self.projection = tf_keras.layers.Conv2D(width, 1, name="projection")
+    self.positions = SinePosition(width, name="positions")
     self.layers = [
       DecoderLayer(width, heads, hidden, name=f"layer{index}") for index in range(depth)
     ]
@@ -41,16 +42,20 @@ class TransformerDecoder(tf_keras.layers.Layer):
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    return self.norm(self._decode(inputs))
+
+  def _decode(self, inputs: tf.Tensor) -> tf.Tensor:
+    """Features → what the last layer makes of the queries."""
     memory = self.projection(inputs)
     batch, height, width = tf.unstack(tf.shape(memory)[:3])
     valid = tf.ones([batch, height, width], tf.bool)
-    memory_positions = self._flat(sine_positions(valid, self.width, memory.dtype))
+    memory_positions = self._flat(self.positions(valid))
     memory = self._flat(memory)
     positions = tf.tile(self.query_positions[None], [batch, 1, 1])
     x = tf.zeros_like(positions)
     for layer in self.layers:
       x = layer(x, memory, positions=positions, memory_positions=memory_positions)
-    return self.norm(x)
+    return x
 
   def _flat(self, x: tf.Tensor) -> tf.Tensor:
     """[b, h, w, width] → [b, h · w, width]."""

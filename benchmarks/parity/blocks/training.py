@@ -62,12 +62,17 @@ def groups(model: tf_keras.layers.Layer) -> Callable[[tf.Variable], Group]:
 
 
 class Training:
-  """What TFMG's trainer asks of a task, and no more.
+  """What a train step needs of a task, and no more.
+
+  Attributes:
+    loss: which of the logs is the loss.
 
   Args:
     call: (model, batch, training) → outputs.
     losses: (outputs, batch) → terms and "total".
   """
+
+  loss = "total"
 
   def __init__(
     self, call: Callable[..., Any], losses: Callable[..., Mapping[str, tf.Tensor]]

@@ -12,10 +12,12 @@ import tensorflow as tf
 import tf_keras
 import torch
 
+from benchmarks.parity.cases import preprocess, training
 from benchmarks.parity.cases.correspondence import Same, taps, weights
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse, ParityCase, Side
 
+_RATES = (Excuse("rate/learning_rate.{group}", "groups of ours share a rate, times a factor"),)
 LAYOUTS = {4: "b c h w -> b h w c"}
 _POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -35,6 +37,8 @@ class Block:
     losses: of the original, (module, outputs, batch) → terms with "total", and of ours, (outputs,
       batch) → terms.
     batch_layouts: see `ParityCase`.
+    trained: whether both sides have trainers, see `training`.
+    size: of images that photographs are made into, see `preprocess`; None: there are none.
     ignored: parameters of the original that ours lacks.
     excuses: see `ParityCase`.
   """
@@ -48,6 +52,8 @@ class Block:
   batch: Callable[[np.random.Generator], Arrays]
   losses: tuple[Callable[..., Any], Callable[..., Any]] | None = None
   batch_layouts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  trained: bool = False
+  size: tuple[int, int] | None = None
   ignored: tuple[Ignore, ...] = ()
   excuses: tuple[Excuse, ...] = ()
 
@@ -62,7 +68,7 @@ class Block:
       batch=self._batch,
       layouts=LAYOUTS,
       batch_layouts=self.batch_layouts,
-      excuses=self.excuses,
+      excuses=self.excuses + (_RATES if self.trained else ()),
     )
 
   def _batch(self, seed: int) -> Arrays:
@@ -73,20 +79,31 @@ class Block:
       module = self.module()
     draw_weights(module, seed)
     module.to(getattr(torch, precision))
+    losses = functools.partial(self.losses[0], module) if self.losses else None
+
+    def forward(batch: Mapping[str, torch.Tensor], training: bool) -> Any:
+      del training  # Modules know it themselves.
+      return self.forward(module, batch)
+
     return Side(
       network=module,
-      forward=lambda batch, training: self.forward(module, batch),
-      losses=functools.partial(self.losses[0], module) if self.losses else None,
+      forward=forward,
+      losses=losses,
+      trainer=(lambda: training.original(module, losses, forward)) if self.trained else None,
+      preprocess=(lambda image: preprocess.original(image, self.size)) if self.size else None,
     )
 
   def _candidate(self, precision: str) -> Side:
     with computing_in(precision):
       layer = self.layer()
       self.call(layer, self._sample(precision), False)
+    losses = self.losses[1] if self.losses else None
     return Side(
       network=layer,
       forward=lambda batch, training: self.call(layer, batch, training),
-      losses=self.losses[1] if self.losses else None,
+      losses=losses,
+      trainer=(lambda: training.ours(layer, losses, self.call)) if self.trained else None,
+      preprocess=(lambda image: preprocess.ours(image, self.size)) if self.size else None,
     )
 
   def _sample(self, precision: str) -> dict[str, tf.Tensor]:

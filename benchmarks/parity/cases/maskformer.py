@@ -108,6 +108,8 @@ MASKFORMER = Block(
   batch=_batch,
   losses=(_original_losses, maskformer_losses),
   batch_layouts={"masks": "b n h w -> b n h w"},
+  trained=True,
+  size=resnet.IMAGE,
   ignored=(Ignore("criterion.empty_weight", "a constant of our loss"),),
   excuses=_EXCUSES,
 )

@@ -87,5 +87,7 @@ RESNET = Block(
     "target1": generator.standard_normal([2, FILTERS[1], 4, 5]),
   },
   losses=regression(2),
+  trained=True,
+  size=IMAGE,
   excuses=backbone_excuses(""),
 )

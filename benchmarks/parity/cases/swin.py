@@ -132,6 +132,7 @@ SWIN = Block(
     "target1": generator.standard_normal([2, 2 * WIDTH, 4, 5]),
   },
   losses=regression(2),
+  trained=True,
   ignored=(_UNUSED,),
   excuses=(
     *excuses("swin.encoder.layers.{s}.blocks.{i}", _BLOCK_EXCUSES),

@@ -1,0 +1,1 @@
+"""Mistakes that people make when they port, planted in candidates that are right without them."""
