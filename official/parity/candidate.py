@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from official.checkpoints import transfer
 from official.checkpoints.transfer import Plan
@@ -13,12 +12,12 @@ from official.parity import images, trajectory
 from official.parity.case import Arrays, ParityCase, Side
 from official.parity.correspondence import Correspondence, to_candidate
 from official.parity.forcing import Jitter, OriginalValues
-from official.parity.keras_recorder import KerasRecorder
+from official.parity.keras_recorder import KerasRecorder, to_numpy
 from official.parity.original import batches, demand_proofs, versions
 from official.parity.recording import Header, Recording
+from official.parity.verdict import EPSILON
 
 _LIBRARIES = ("numpy", "tensorflow", "tf-keras", "tf-models-official")
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
 
 
 class Candidate:
@@ -130,7 +129,7 @@ class Candidate:
     name = f"{'led' if correspondence else 'steps'}{stir or ''}"
     with self._writer(name) as writer:
       batches = self.inputs(steps, self._jitter(stir))[1:]
-      trajectory.record_steps(writer, trainer, batches, to_tensors, before)
+      trajectory.record_steps(writer, trainer, batches, self.recorder.tensors, to_numpy, before)
     self._load(self._transferred)
     return Recording(writer.path)
 
@@ -149,7 +148,7 @@ class Candidate:
     return before
 
   def _jitter(self, stir: int) -> Jitter | None:
-    return Jitter(_EPSILON[self.precision], stir) if stir else None
+    return Jitter(EPSILON[self.precision], stir) if stir else None
 
   def _writer(self, name: str) -> images.OutputKeeper:
     header = Header(
@@ -161,8 +160,3 @@ class Candidate:
       case=self._case.name,
     )
     return images.OutputKeeper(self._directory / f"{name}.safetensors", header)
-
-
-def to_tensors(batch: Arrays) -> dict[str, tf.Tensor]:
-  """Tensors of arrays, by name."""
-  return {name: tf.constant(array) for name, array in batch.items()}

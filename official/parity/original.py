@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -122,6 +124,15 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
   return found
 
 
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Settings as JSON keeps them: tuples as lists, what it does not know as text."""
+  return json.loads(json.dumps(dict(settings), default=_plain))
+
+
+def _plain(value: Any) -> Any:
+  return value.item() if isinstance(value, np.generic) else str(value)
+
+
 def _cast(array: np.ndarray, precision: str) -> np.ndarray:
   floating = array.dtype.kind == "f" or array.dtype == ml_dtypes.bfloat16
   return array.astype(_DTYPES[precision]) if floating else array
@@ -139,7 +150,7 @@ class _Recording:
 
   def make(self, side: Side, precision: str, path: Path, lead: Recording | None = None) -> None:
     """Records `side`; in float64 along `lead`, its recording in a low precision, where given."""
-    from official.parity.torch_recorder import TorchRecorder, to_tensors
+    from official.parity.torch_recorder import TorchRecorder, to_numpy
 
     stages = stage_names.chosen(self.stages, stage_names.possible(side), "the original")
     phases, steps = stage_names.phases(stages), stage_names.steps(stages, self.steps)
@@ -155,7 +166,8 @@ class _Recording:
       "reference", recorder.framework, versions(_LIBRARIES), precision, self.seed, self.case.name
     )
     with images.OutputKeeper(path, header, self.tier) as writer:
-      writer.note("settings", dict(side.settings))
+      writer.note("settings", plain(side.settings))
+      writer.note("possible", list(stage_names.possible(side)))
       writer.note("stages", list(stages))
       demand_proofs(recorder.record(inputs[0], writer, phases), "the original")
       if "preprocess" in stages:
@@ -164,7 +176,9 @@ class _Recording:
         images.record_postprocess(writer, side, writer.outputs)
       if steps:
         before = _states(lead, precision) if lead else None
-        trajectory.record_steps(writer, side.trainer(), inputs[1:], to_tensors, before)
+        trajectory.record_steps(
+          writer, side.trainer(), inputs[1:], recorder.tensors, to_numpy, before
+        )
 
 
 def _states(lead: Recording, precision: str) -> Callable[[int], trajectory.State]:

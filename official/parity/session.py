@@ -1,12 +1,25 @@
 """A whole run: record both sides, transfer, compare stage by stage, localize, diagnose."""
 
 import dataclasses
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from official.parity.case import ParityCase
+import numpy as np
+
+from official.checkpoints.transfer import TransferError
+from official.cli.errors import UserError, nearest
+from official.parity import original, stage_names, structure, trajectory
+from official.parity.candidate import Candidate
+from official.parity.case import PRECISIONS, STAGES, ParityCase, Side
+from official.parity.comparison import Comparison
+from official.parity.excuses import Excuses
+from official.parity.original import Original, record
 from official.parity.report.arrays import BlamedArrays
-from official.parity.result import Result
+from official.parity.result import Blame, Finding, Result, Stage, Status
+from official.parity.stages import Stages
+
+__all__ = ["Outcome", "examine", "record", "run"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,32 +58,176 @@ def run(
     diagnoses: how many blames are diagnosed, first ones first; 0 diagnoses none.
 
   Raises:
-    UserError: the case is at fault (unknown stage, weights that do not transfer, a side that is not
-      deterministic), the recording does not fit the case, or the disk is too small.
+    UserError: the case is at fault (unknown stage, a side that is not deterministic), the recording
+      does not fit the case, or the disk is too small.
   """
-  raise NotImplementedError
+  return examine(
+    case,
+    precision,
+    stages=stages,
+    steps=steps,
+    seed=seed,
+    recording=recording,
+    workdir=workdir,
+    diagnoses=diagnoses,
+  ).result
 
 
-def examine(case: ParityCase, precision: str = "float64", **options: object) -> Outcome:
-  """As `run`, with the arrays of what was blamed."""
-  raise NotImplementedError
-
-
-def record(
+def examine(
   case: ParityCase,
-  path: Path,
   precision: str = "float64",
   *,
   stages: Sequence[str] | None = None,
   steps: int = 3,
   seed: int = 0,
-) -> None:
-  """Records the original of `case` for runs without it (`run(recording=path)`).
+  recording: Path | None = None,
+  workdir: Path | None = None,
+  diagnoses: int = 3,
+) -> Outcome:
+  """As `run`, with the arrays of what was blamed."""
+  if precision not in PRECISIONS:
+    known = ", ".join(PRECISIONS)
+    raise UserError(f"no precision '{precision}'{nearest(precision, PRECISIONS)} (use {known})")
+  stage_names.checked(stages)
+  excuses = Excuses(case.excuses)
+  with tempfile.TemporaryDirectory(prefix="parity-", dir=workdir) as name:
+    directory = Path(name)
+    if recording is None:
+      recording = directory / "original.safetensors"
+      record(case, recording, precision, stages=stages, steps=steps, seed=seed)
+    both = Original.open(recording, case.name, precision, seed)
+    return _Session(case, both, directory, stages, steps, excuses, diagnoses).outcome()
 
-  Below float64 two files are written: `path`, the original in `precision`, and `golden_path(path)`,
-  the original in float64 on the same rounded weights and inputs.
 
-  Raises:
-    UserError: the original is not deterministic, or the system refuses to write.
-  """
-  raise NotImplementedError
+class _Session:
+  """One run, its original recorded."""
+
+  def __init__(
+    self,
+    case: ParityCase,
+    both: Original,
+    directory: Path,
+    stages: Sequence[str] | None,
+    steps: int,
+    excuses: Excuses,
+    diagnoses: int,
+  ) -> None:
+    self._case, self._original, self._directory = case, both, directory
+    self._excuses, self._diagnoses = excuses, diagnoses
+    self._everything = stages is None
+    recorded = both.own.notes["stages"]
+    self._stages = stage_names.chosen(stages, recorded, f"the original, {both.own.path.name},")
+    self._steps = self._checked_steps(steps)
+
+  def _checked_steps(self, steps: int) -> int:
+    wanted = stage_names.steps(self._stages, steps)
+    recorded = trajectory.count_steps(self._original.own)
+    if wanted > recorded:
+      raise UserError(f"{self._original.own.path} has {recorded} training steps, not {wanted}")
+    return wanted
+
+  def outcome(self) -> Outcome:
+    """Records the candidate and runs all stages."""
+    try:
+      candidate = Candidate(self._case, self._original.own, self._directory)
+    except TransferError as error:
+      return Outcome(self._result([_untransferred(error)]))
+    comparison, stages, rows = self._compared(candidate)
+    stages = self._diagnosed(comparison, stages)
+    return Outcome(
+      self._result(stages, comparison, rows), tuple(_blamed_arrays(comparison, stages))
+    )
+
+  def _compared(self, candidate: Candidate) -> tuple[Comparison, list[Stage], structure.Rows]:
+    lacking = self._lacking(candidate.side)
+    comparison = Comparison(
+      self._case,
+      self._original,
+      candidate,
+      [name for name in self._stages if name not in lacking],
+      self._steps,
+      self._excuses,
+    )
+    rows = structure.settings_rows(
+      self._original.own.notes["settings"], original.plain(candidate.side.settings)
+    )
+    runner = Stages(self._case, comparison, rows)
+    names = [name for name in STAGES if name in (*self._stages, *lacking)]
+    stages = [_one_sided(n, lacking[n]) if n in lacking else runner.run(n) for n in names]
+    stale = structure.stale_excuses(self._excuses, _sections(stages))
+    stages[0] = dataclasses.replace(stages[0], findings=[*stages[0].findings, *stale])
+    return comparison, stages, rows
+
+  def _lacking(self, side: Side) -> dict[str, str]:
+    """Stages that only one side makes possible, with what the other lacks."""
+    lacking = {
+      name: f"the candidate has no {need}, the original has"
+      for name in self._stages
+      if (need := stage_names.lacks(name, side))
+    }
+    if self._everything:
+      for name in stage_names.possible(side):
+        if name not in self._original.own.notes["possible"]:
+          lacking[name] = f"the original has nothing for the stage {name}, the candidate has"
+    return lacking
+
+  def _result(
+    self,
+    stages: Sequence[Stage],
+    comparison: Comparison | None = None,
+    rows: structure.Rows = (),
+  ) -> Result:
+    own = self._original.own
+    sides = [own] + ([comparison.free] if comparison else [])
+    return Result(
+      case=self._case.name,
+      precision=own.header.precision,
+      seed=own.header.seed,
+      stages=stages,
+      settings=rows,
+      environment={
+        recording.header.side: {
+          "framework": recording.header.framework,
+          "versions": dict(recording.header.versions),
+          "hashes": dict(recording.hashes),
+        }
+        for recording in sides
+      },
+      determinism=[sentence for side in sides for sentence in side.notes.get("determinism", ())],
+      weights=comparison.candidate.plan.rows() if comparison else (),
+      coverage=_coverage(stages),
+    )
+
+  def _diagnosed(self, comparison: Comparison, stages: Sequence[Stage]) -> list[Stage]:
+    return list(stages)
+
+
+def _untransferred(error: TransferError) -> Stage:
+  findings = structure.untransferred(error)
+  return Stage(structure.STAGE, findings, [Blame(finding, finding.name) for finding in findings])
+
+
+def _one_sided(name: str, reason: str) -> Stage:
+  """A stage that cannot run because one side has nothing for it: that is not the same."""
+  finding = Finding(
+    *(name, "stage", "init", name, "", 0, "", Status.UNPAIRED, np.inf, 0.0, 0.0), reason=reason
+  )
+  return Stage(name, [finding])
+
+
+def _sections(stages: Iterable[Stage]) -> set[str]:
+  return {finding.section for stage in stages for finding in stage.findings} | {"setting"}
+
+
+def _coverage(stages: Iterable[Stage]) -> dict[str, tuple[int, int, int]]:
+  """Section → how many were compared, excused, unpaired."""
+  counts: dict[str, list[int]] = {}
+  places = {Status.EXCUSED: 1, Status.UNPAIRED: 2}
+  for stage in stages:
+    for finding in stage.findings:
+      counts.setdefault(finding.section, [0, 0, 0])[places.get(finding.status, 0)] += 1
+  return {section: (*numbers,) for section, numbers in counts.items()}
+
+
+def _blamed_arrays(comparison: Comparison, stages: Iterable[Stage]) -> Iterator[BlamedArrays]:
+  return iter(())

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from official.parity import session
 from official.parity.case import ParityCase
+from official.parity.report import terminal
 
 
 def assert_parity(case: ParityCase, **options: Any) -> None:
@@ -11,4 +13,6 @@ def assert_parity(case: ParityCase, **options: Any) -> None:
   Raises:
     AssertionError: the candidate is not the original; says where and, where known, why.
   """
-  raise NotImplementedError
+  result = session.run(case, **options)
+  if not result.same:
+    raise AssertionError("\n".join(terminal.headline(result)))

@@ -20,6 +20,7 @@ def record_steps(
   trainer: Trainer,
   batches: Sequence[Arrays],
   to_tensors: Callable[[Arrays], Mapping[str, Any]],
+  to_numpy: Callable[[Any], np.ndarray],
   before: Callable[[int], State] | None = None,
 ) -> None:
   """Takes a training step on each batch, and writes what it leaves.
@@ -29,6 +30,7 @@ def record_steps(
     trainer: at its first step.
     batches: in the side's layout and precision.
     to_tensors: makes tensors of a batch.
+    to_numpy: makes an array of a tensor.
     before: step (from 1) → the state that the step starts from; None: from the one before it.
   """
   _write(writer, 0, {key: a for key, a in trainer.state().items() if key[0] not in _WEIGHTS})
@@ -36,7 +38,7 @@ def record_steps(
     if before:
       trainer.load(before(step))
     losses = trainer.step(to_tensors(batch))
-    _write(writer, step, {("loss", name): np.asarray(loss) for name, loss in losses.items()})
+    _write(writer, step, {("loss", name): to_numpy(loss) for name, loss in losses.items()})
     _write(writer, step, trainer.state())
 
 

@@ -4,7 +4,7 @@ float64 asks whether two programs mean the same: rounding passes, any other epsi
 float64 the golden values are the original's in float64, on the same rounded weights and inputs; the
 original's own error there is the noise, and the candidate's may be a small multiple of it.
 
-`RELATIVE`, `ZERO`, `TIMES_MAX`, `TIMES_RMS` and `ROUNDINGS` are the only tolerances of the product.
+`RELATIVE`, `ZERO`, `ROUNDINGS` and the `TIMES_…` are the only tolerances of the product.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,10 @@ ZERO = 1e-12  # Of the section's scale: what is left of sums that are zero in ex
 TIMES_MAX = 4.0  # Largest error against the original's own …
 TIMES_RMS = 2.0  # … and mean error: see `tests/official/parity/test_noise.py` for both.
 ROUNDINGS = 4.0  # Roundings of the result itself that pass where the original happens to be exact.
-TWIN = 10.0  # A candidate's error against what one rounding of its own state makes of it.
+TIMES_TWIN = 4.0  # A candidate's error against what a few roundings of its inputs make of it.
 
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
+_STIRRED = "moves as far when its inputs move by a few roundings"
 _FEW = 16  # Below about that many values, an array's own noise is chance: others' counts as well.
 
 
@@ -41,6 +42,9 @@ class Noise(NamedTuple):
   mean: float
 
 
+SILENCE = Noise(0.0, 0.0)
+
+
 def compare(
   candidate: np.ndarray,
   reference: np.ndarray,
@@ -50,7 +54,7 @@ def compare(
   scale: float = 0.0,
   pool: float = 0.0,
   rounding: np.ndarray | float = 0.0,
-  twin: float = 0.0,
+  twin: Noise = SILENCE,
 ) -> Verdict:
   """Whether `candidate` is `reference`.
 
@@ -66,7 +70,7 @@ def compare(
     pool: below float64: the section's typical relative noise, which counts where there are few
       values.
     rounding: by how much values may be off because they are differences of larger ones, absolute.
-    twin: float64: relative error that one rounding of the state causes, where it was measured.
+    twin: how far the candidate moves when its inputs move by a few roundings, where measured.
   """
   golden = reference if golden is None else golden
   if mismatch := _mismatch(candidate, reference) or _mismatch(reference, golden):
@@ -82,7 +86,7 @@ def compare(
     return Verdict(Status.SAME, 0.0, 0.0, RELATIVE, reason)
   if precision == "float64":
     return _rounding_only(values, truth, rounding, twin)
-  return _within_noise(values, _wide(reference), truth, precision, pool)
+  return _within_noise(values, _wide(reference), truth, precision, pool, twin)
 
 
 def noise(reference: np.ndarray, golden: np.ndarray) -> Noise:
@@ -158,29 +162,42 @@ def _zero(values: np.ndarray, truth: np.ndarray, scale: float) -> str:
 
 
 def _rounding_only(
-  values: np.ndarray, truth: np.ndarray, rounding: np.ndarray | float, twin: float
+  values: np.ndarray, truth: np.ndarray, rounding: np.ndarray | float, twin: Noise
 ) -> Verdict:
   error = _errors(values, truth, rounding=rounding).largest
-  limit = max(RELATIVE, TWIN * twin)
+  limit = max(RELATIVE, TIMES_TWIN * twin.largest)
   status = Status.SAME if error <= limit else Status.DIFFERENT
-  reason = "one rounding of the state makes as much" if RELATIVE < error <= limit else ""
-  return Verdict(status, error, twin, limit, reason)
+  return Verdict(status, error, twin.largest, limit, _STIRRED if RELATIVE < error <= limit else "")
 
 
 def _within_noise(
-  values: np.ndarray, low: np.ndarray, truth: np.ndarray, precision: str, pool: float
+  values: np.ndarray,
+  low: np.ndarray,
+  truth: np.ndarray,
+  precision: str,
+  pool: float,
+  twin: Noise,
 ) -> Verdict:
   unit = rms(truth) or rms(low)  # Exactly zero only in float64: the noise is the unit.
   error, own = _errors(values, truth, unit), _errors(low, truth, unit)
   few = _FEW / (_FEW + truth.size)
   mean = float(np.hypot(own.mean * np.sqrt(1 - few), pool * np.sqrt(few)))
-  largest = max(own.largest, 2 * mean)
-  floor = ROUNDINGS * _EPSILON[precision] / 2
-  limits = Noise(TIMES_MAX * largest + floor, TIMES_RMS * mean + floor)
-  if error.largest <= limits.largest and error.mean > limits.mean:
-    return Verdict(Status.DIFFERENT, error.mean, mean, limits.mean, "in the mean (rms)")
-  status = Status.SAME if error.largest <= limits.largest else Status.DIFFERENT
-  return Verdict(status, error.largest, largest, limits.largest)
+  floor = ROUNDINGS * EPSILON[precision] / 2
+  noise = Noise(max(own.largest, 2 * mean), mean)
+  limit = Noise(TIMES_MAX * noise.largest + floor, TIMES_RMS * noise.mean + floor)
+  reason = ""
+  if _exceeds(error, limit):
+    limit = Noise(*(max(a, TIMES_TWIN * b) for a, b in zip(limit, twin, strict=True)))
+    reason = _STIRRED
+  if not _exceeds(error, limit):
+    return Verdict(Status.SAME, error.largest, noise.largest, limit.largest, reason)
+  if error.largest > limit.largest:
+    return Verdict(Status.DIFFERENT, error.largest, noise.largest, limit.largest)
+  return Verdict(Status.DIFFERENT, error.mean, noise.mean, limit.mean, "in the mean (rms)")
+
+
+def _exceeds(error: Noise, limit: Noise) -> bool:
+  return error.largest > limit.largest or error.mean > limit.mean
 
 
 def _errors(

@@ -1,0 +1,158 @@
+"""One run's recordings and rules, and the comparisons that stages make of them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from official.parity import trajectory
+from official.parity.candidate import Candidate
+from official.parity.case import ParityCase
+from official.parity.correspondence import Correspondence
+from official.parity.excuses import Excuses
+from official.parity.judging import Judge, Judged
+from official.parity.localize import Graph
+from official.parity.matches import Match, Matcher
+from official.parity.original import Original
+from official.parity.recording import Recording, Tier
+from official.parity.stage_names import phases
+
+_TWINS = 3
+_BY_CHANGE = ("parameter", "buffer", "average")
+_ROUNDING = 4 * 2.0**-52  # Of a value, when its change is computed in float64.
+
+
+class Comparison:
+  """Both sides, recorded; further recordings of the candidate are made when they are needed.
+
+  Attributes:
+    original: recordings of the original.
+    candidate: our side, with the original's weights.
+    free: the candidate's own recording.
+    stages: of the run.
+    steps: training steps.
+    correspondence: of names and layouts.
+    matcher: of what is to be compared.
+    judge: of what is compared.
+  """
+
+  def __init__(
+    self,
+    case: ParityCase,
+    original: Original,
+    candidate: Candidate,
+    stages: Sequence[str],
+    steps: int,
+    excuses: Excuses,
+  ) -> None:
+    self.original, self.candidate = original, candidate
+    self.stages, self.steps = tuple(stages), steps
+    self.passes = [p for p in phases(stages) if p in ("eval", "train")]
+    self.free = candidate.record(phases(stages), stages)
+    self.correspondence = Correspondence(case, candidate.plan, original.own, self.free)
+    self.matcher = Matcher(self.correspondence, original.own, self.free)
+    self.judge = Judge(original, excuses)
+    self._state = functools.lru_cache(maxsize=2)(self._read_state)
+    self._made: dict[str, list[Recording]] = {}
+
+  @property
+  def full(self) -> bool:
+    """Whether whole arrays of the original are kept, so that they can be fed to the candidate."""
+    return self.original.own.tier == Tier.FULL
+
+  @functools.cached_property
+  def forced(self) -> Recording | None:
+    """The candidate with the original's values fed to each layer."""
+    return self._forced(0) if self.full else None
+
+  @functools.cached_property
+  def led(self) -> Recording:
+    """Training steps of the candidate, each from the state that the original started from."""
+    return self.candidate.record_steps(self.steps, self.correspondence)
+
+  @functools.cached_property
+  def alone(self) -> Recording:
+    """Training steps of the candidate, each from the one before."""
+    return self.candidate.record_steps(self.steps)
+
+  def graph(self, phase: str) -> Graph:
+    """The candidate's calls in a phase."""
+    pairs = self.correspondence.by_candidate.get(phase, {})
+    return Graph(self.free.taps(phase), set(pairs))
+
+  def judged(self, matches: Iterable[Match]) -> list[Judged]:
+    """Findings on what a pass made, end to end and layer by layer."""
+    twins = tuple if self.judge.precision == "float64" else self._forced_twins
+    return self.judge.judge(matches, self.free, self.forced, forced_twins=twins)
+
+  def judged_step(self, matches: Sequence[Match], step: int) -> list[Judged]:
+    """Findings on what a training step left: going on by itself, and from the original's state.
+
+    Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
+    on from the original's state only.
+    """
+    led = self.judge.judge(
+      [self._change(match, step - 1) for match in matches], self.led, twins=self._led_twins
+    )
+    if self.judge.precision != "float64":
+      return led
+    alone = self.judge.judge(
+      [self._change(match, 0) for match in matches], self.alone, twins=self._alone_twins
+    )
+    return [joined(one, other) for one, other in zip(alone, led, strict=True)]
+
+  def _change(self, match: Match, since: int) -> Match:
+    base = self._state(since).get((match.section, match.name))
+    return match if match.section not in _BY_CHANGE or base is None else changed(match, base)
+
+  def _read_state(self, step: int) -> trajectory.State:
+    """The original's state after a training step, as the candidate's."""
+    return self.correspondence.state(trajectory.read_state(self.original.own, step))
+
+  def _forced(self, stir: int) -> Recording:
+    golden = self.original.golden
+    return self.candidate.record_forced(self.passes, self.correspondence, golden, self.free, stir)
+
+  def _forced_twins(self) -> list[Recording]:
+    return self._twins("forced", self._forced)
+
+  def _led_twins(self) -> list[Recording]:
+    return self._twins(
+      "led", lambda stir: self.candidate.record_steps(self.steps, self.correspondence, stir)
+    )
+
+  def _alone_twins(self) -> list[Recording]:
+    return self._twins("alone", lambda stir: self.candidate.record_steps(self.steps, stir=stir))
+
+  def _twins(self, kind: str, make: Callable[[int], Recording]) -> list[Recording]:
+    if kind not in self._made:
+      self._made[kind] = [make(stir) for stir in range(1, _TWINS + 1)]
+    return self._made[kind]
+
+
+def changed(match: Match, base: np.ndarray) -> Match:
+  """`match` by the difference of both sides from `base`."""
+  base = base.astype(np.float64)
+  return dataclasses.replace(
+    match,
+    candidate=lambda recording: _minus(match.candidate(recording), base),
+    original=lambda recording, shape: _minus(match.original(recording, shape), base),
+    rounding=lambda: _ROUNDING * np.abs(base),
+  )
+
+
+def joined(alone: Judged, led: Judged) -> Judged:
+  """One finding of two: a step by itself, and from the original's state."""
+  finding = dataclasses.replace(
+    alone.finding, forced_error=led.finding.error, forced_status=led.finding.status
+  )
+  if alone.finding.status.passes and not led.finding.status.passes:
+    finding = dataclasses.replace(finding, status=led.finding.status, reason=led.finding.reason)
+  return Judged(alone.match, finding)
+
+
+def _minus(array: np.ndarray | None, base: np.ndarray) -> np.ndarray | None:
+  if array is None or array.shape != base.shape:
+    return array
+  return array.astype(np.float64) - base

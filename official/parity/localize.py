@@ -1,0 +1,166 @@
+"""Which layer is to blame, by what differs although it was given the original's values.
+
+In a forced pass every paired tap first computes from the original's values, and then hands the
+original's on. Children finish before their parents: a tap that differs names the innermost layer.
+On the way back a gradient that differs where it arrives at a tap, although the gradients further
+down were the original's, names what reads that tap.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from official.parity.header import TapInfo
+from official.parity.judging import Judged
+from official.parity.keys import ROOT, TOTAL
+from official.parity.matches import owner
+from official.parity.result import Blame, Finding
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+  """The candidate's calls in one phase.
+
+  Attributes:
+    taps: in execution order.
+    paired: names of those that have a pair.
+  """
+
+  taps: Sequence[TapInfo]
+  paired: Collection[str]
+
+  def region(self, tap: TapInfo) -> tuple[str, ...]:
+    """Paths of unpaired layers that ran between the last paired tap and `tap`."""
+    before = [t for t in self.taps if t.order < tap.order]
+    paired = [t.order for t in before if t.name in self.paired]
+    since = max(paired, default=-1)
+    paths = (t.path for t in before if t.order > since and t.path != tap.path)
+    return tuple(dict.fromkeys(paths))
+
+  def consumers(self, name: str) -> tuple[TapInfo, ...]:
+    """What may have made the gradient that arrives at a tap: its innermost readers.
+
+    Where nothing reads the tensor as it is, its parent does something with it; outside of all
+    layers it is the loss, and there is no reader.
+    """
+    readers = {_call(tap): tap for tap in self.taps if name in tap.inputs}
+    inner = [tap for tap in readers.values() if not self._holds_another(tap, readers.values())]
+    if inner:
+      return tuple(inner)
+    parent = next(tap.parent for tap in self.taps if tap.name == name)
+    return tuple(tap for tap in self.taps if parent and _call(tap) == parent)[:1]
+
+  def _holds_another(self, tap: TapInfo, readers: Iterable[TapInfo]) -> bool:
+    return any(_call(tap) in self._ancestors(other) for other in readers if other is not tap)
+
+  def _ancestors(self, tap: TapInfo) -> set[str]:
+    parents = {_call(t): t.parent for t in self.taps}
+    found, call = set(), tap.parent
+    while call and call not in found:
+      found.add(call)
+      call = parents.get(call, "")
+    return found
+
+
+def _call(tap: TapInfo) -> str:
+  """Name of the call that put out `tap`, without the leaf."""
+  return tap.name.removesuffix(f":{tap.leaf}") if tap.leaf else tap.name
+
+
+def _owner(finding: Finding) -> str:
+  """The layer whose variable a finding is about."""
+  return owner(finding.name) or ROOT
+
+
+def differs(judged: Judged) -> bool:
+  """Whether an array differs by itself: on the original's values, where it was given them."""
+  status = judged.finding.forced_status or judged.finding.status
+  return not status.passes
+
+
+def forward(judged: Iterable[Judged], graph: Graph) -> list[Blame]:
+  """Layers whose outputs differ on the original's inputs, in execution order.
+
+  What runs after an output that has another shape than the original's was not given the original's
+  values; nothing is said about it.
+  """
+  taps = {tap.name: tap for tap in graph.taps}
+  blames: dict[str, Blame] = {}
+  for finding in sorted((j.finding for j in judged if differs(j)), key=lambda f: f.order):
+    tap = taps[finding.name]
+    blames.setdefault(tap.path, Blame(finding, tap.path or ROOT, graph.region(tap)))
+    if finding.forced_error == np.inf or finding.forced_status is None:
+      break
+  return list(blames.values())
+
+
+def statistics(judged: Iterable[Judged], blamed: Collection[str]) -> list[Blame]:
+  """Layers whose statistics move otherwise, of those whose outputs do not."""
+  found = {_owner(j.finding): j.finding for j in reversed([*judged]) if differs(j)}
+  return [Blame(f, layer) for layer, f in reversed(found.items()) if layer not in blamed]
+
+
+def losses(judged: Iterable[Judged]) -> list[Blame]:
+  """Terms that differ on the original's outputs; the total where no term does."""
+  findings = [j.finding for j in judged if differs(j)]
+  terms = [finding for finding in findings if finding.name != TOTAL]
+  return [Blame(finding, finding.name) for finding in terms or findings]
+
+
+def term_gradients(judged: Iterable[Judged], blamed: Collection[str]) -> list[Blame]:
+  """Terms whose value is the original's and whose gradient is not."""
+  found: dict[str, Blame] = {}
+  for finding in (j.finding for j in judged if differs(j)):
+    term = finding.name.partition("|")[0]
+    if term not in blamed:
+      found.setdefault(term, Blame(finding, term))
+  return list(found.values())
+
+
+def backward(
+  upstream: Iterable[Judged], gradients: Iterable[Judged], graph: Graph, blamed: Collection[str]
+) -> list[Blame]:
+  """Layers that hand back another gradient than the original's.
+
+  Args:
+    upstream: gradients that arrive at taps.
+    gradients: gradients of parameters.
+    graph: of the training pass.
+    blamed: layers whose outputs differ already, and loss terms: their gradients must.
+  """
+  found: dict[str, Blame] = {}
+  wrong = sorted((j.finding for j in upstream if differs(j)), key=lambda f: -f.order)
+  for finding in wrong:
+    readers = [tap.path or ROOT for tap in graph.consumers(finding.name)] or [TOTAL]
+    if not any(reader in blamed or reader in found for reader in readers):
+      found[readers[0]] = Blame(finding, readers[0], tuple(readers[1:]))
+  for finding in (j.finding for j in gradients if differs(j)):
+    layer = _owner(finding)
+    if layer not in blamed and not any(layer in (b.layer, *b.region) for b in found.values()):
+      found[layer] = Blame(finding, layer)
+  return list(found.values())
+
+
+def optimizer(judged: Sequence[Judged]) -> list[Blame]:
+  """One blame for what a training step does otherwise from the original's state.
+
+  It names the learning rate where that differs, the one variable that does, or the optimizer;
+  averages only where the variables themselves agree.
+  """
+  wrong: dict[str, list[Finding]] = {}
+  for finding in (j.finding for j in judged if differs(j)):
+    wrong.setdefault(finding.section, []).append(finding)
+  if rates := wrong.get("rate"):
+    return [Blame(rates[0], rates[0].name)]
+  if found := wrong.get("parameter") or wrong.get("slot"):
+    names = tuple(dict.fromkeys(finding.name.partition("|")[0] for finding in found))
+    everything = sum(j.finding.section == found[0].section for j in judged)
+    if len(names) == 1 and everything > 1:
+      return [Blame(found[0], names[0])]
+    return [Blame(found[0], "optimizer", names if len(names) < everything else ())]
+  if found := wrong.get("average"):
+    return [Blame(found[0], "average")]
+  if found := wrong.get("buffer"):
+    return [Blame(found[0], _owner(found[0]))]
+  return [Blame(found[0], found[0].name) for found in [wrong.get("loss")] if found]
