@@ -1,5 +1,6 @@
 """Opens a file of weights, whatever its format: told by its content, not by its name."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,12 @@ def _refuse_foreign(data: memoryview, head: bytes) -> None:
 
 def _tensorflow_prefix(path: Path) -> Path | None:
   """The prefix of the TensorFlow checkpoint that `path` means, if it means one."""
-  if path.is_dir():
+  if os.path.isdir(path):
     return _newest(path)
-  if path.with_name(path.name + ".index").is_file():
+  if os.path.isfile(f"{path}.index"):
     return path
-  if path.suffix == ".index" and path.is_file():
-    return path.with_suffix("")
-  if ".data-" in path.suffix and path.with_suffix(".index").is_file():
-    return path.with_suffix("")
-  return None
+  prefix = path.with_suffix("") if path.suffix.startswith((".index", ".data-")) else path
+  return prefix if prefix != path and os.path.isfile(f"{prefix}.index") else None
 
 
 def _newest(folder: Path) -> Path:

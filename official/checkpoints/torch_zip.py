@@ -45,10 +45,13 @@ class _Archive:
     return order
 
   def _checked(self, name: str) -> memoryview:
-    """The content of an entry, once its checksum has been found right."""
+    """The content of an entry, once its checksum has been found right.
+
+    A checksum of 0 is none: `torch.serialization.set_crc32_options(False)`.
+    """
     entry = self._entry(name)
     content = self._data[entry.start : entry.start + entry.size]
-    if zlib.crc32(content) != entry.crc:
+    if entry.crc and zlib.crc32(content) != entry.crc:
       raise Unreadable(f"{shown(name)} in it is damaged: its checksum differs")
     return content
 

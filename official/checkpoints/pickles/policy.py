@@ -53,10 +53,12 @@ LIBRARIES = (
   Library("torchvision", records=("torchvision",)),
   Library("timm", records=("timm",)),
   Library("detectron2", records=("detectron2", "fvcore")),
-  Library("YOLOv5, YOLOv7 and DETR, run in their own folders", records=("models", "utils")),
+  Library("YOLOv5, YOLOv7, DETR, run in their own folders", records=("models", "utils")),
+  Library("ScaledYOLOv4", records=("mish_cuda",)),
   Library("ultralytics", records=("ultralytics",)),
   Library("YOLOX", records=("yolox",)),
   Library("OpenMMLab", records=("mmengine", "mmcv", "mmdet", "mmseg")),
+  Library("Lightning", records=("lightning", "lightning_fabric", "pytorch_lightning")),
   Library("transformers", records=("transformers",)),
 )
 

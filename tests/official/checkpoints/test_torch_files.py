@@ -290,6 +290,15 @@ def test_arrays_are_read_only_when_asked_for(tmp_path):
     arrays["bad"].read()
 
 
+def test_without_checksums(tmp_path):
+  try:
+    torch.serialization.set_crc32_options(False)
+    torch.save({"a": torch.ones(3)}, tmp_path / "a.pt")
+  finally:
+    torch.serialization.set_crc32_options(True)
+  assert open_checkpoint(tmp_path / "a.pt").arrays["a"].read().sum() == 3
+
+
 def test_neither_torch_nor_tensorflow_is_needed(tmp_path):
   torch.save({"a": torch.ones(3).bfloat16()}, tmp_path / "a.pt")
   code = """
