@@ -1,5 +1,6 @@
 """Charts: where points stand, and what they are called."""
 
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -52,6 +53,20 @@ def test_any_values_are_drawn_inside(ys):
   assert len(dots) == len(ys)
   assert all(0 <= x <= 960 and 0 <= y <= 300 for x, y in dots.values())
   assert len(_ticks(root)) < 20
+
+
+def test_ticks_are_few_and_round():
+  for length in (2, 10, 11, 77, 600, 12_345):
+    points = [(x, 10.0 ** (-x * 20 / length), "") for x in range(length)]
+    root, _ = _parse(log_chart("t", "x", [Series("s", "end", points, line=True)]))
+    names = list(_ticks(root))
+    down = [name for name in names if name.startswith("1e")]
+    across = [float(name) for name in names if not name.startswith("1e") and name != "x"]
+    assert 4 <= len(down) <= 8
+    assert len(across) in range(3, 9)
+    assert len({round(b - a, 9) for a, b in itertools.pairwise(across)}) == 1
+    step = f"{across[1] - across[0]:.0e}"
+    assert step[0] in "125"
 
 
 def test_lines_are_joined_and_names_are_escaped():

@@ -19,11 +19,11 @@ VOID = {"meta", "img", "input", "br"}
 
 
 class Parsed(html.parser.HTMLParser):
-  """Text by tag, attributes, and whether tags are closed as they were opened."""
+  """Text by tag, rows of tables, attributes, and whether tags are closed as they were opened."""
 
   def __init__(self, path):
     super().__init__()
-    self.tags, self.text, self._open = [], [], []
+    self.tags, self.text, self.rows, self._open = [], [], [], []
     self.feed(path.read_text())
     self.close()
     assert not self._open
@@ -32,6 +32,10 @@ class Parsed(html.parser.HTMLParser):
     self.tags.append((tag, dict(attributes)))
     if tag not in VOID:
       self._open.append(tag)
+    if tag == "tr":
+      self.rows.append([])
+    if tag in ("td", "th"):
+      self.rows[-1].append("")
 
   def handle_startendtag(self, tag, attributes):
     self.tags.append((tag, dict(attributes)))
@@ -41,6 +45,8 @@ class Parsed(html.parser.HTMLParser):
 
   def handle_data(self, data):
     self.text.append((self._open[-1] if self._open else "", data))
+    if self.text[-1][0] in ("td", "th"):
+      self.rows[-1][-1] += data
 
   def having(self, attribute):
     return [a[attribute] for _, a in self.tags if attribute in a]
@@ -82,20 +88,44 @@ def test_a_run_that_differs(broken, tmp_path):
     "Proved before anything was compared",
     "Environment",
   ]
-  cells = parsed.words("td")
-  for row in (
+  taps = "eval output net/c1/bn (Norm)"
+  assert parsed.rows == [
+    ["setting", "original", "candidate"],
     ["epsilon", "1e-05", "0.001"],
-    ["normalization_epsilon", "adds 1e-3, the original 1e-5 (n.py:9)", "1.20e-3", "300e-18"],
-    ["constant_factor", "off by 1.004", "1.20e-3", "400e-6"],
+    ["stage", "", "pairs", "worst error", "limit", "where", "seconds"],
+    ["forward", "fail", "9", "1.20e-3", "1.00e-9", taps, "1.5"],
+    ["loss", "pass", "1", "1.00e-15", "1.00e-9", "train loss total", "0.0"],
+    ["trajectory", "skipped", "0", "", "", "no trainer is stated", "0.0"],
+    ["cause", "what differs", "error before", "after", ""],
+    [
+      "normalization_epsilon",
+      "adds 1e-3, the original 1e-5 (n.py:9)",
+      "1.20e-3",
+      "300e-18",
+      "closes the gap",
+    ],
+    ["constant_factor", "off by 1.004", "1.20e-3", "400e-6", ""],
+    ["section", "candidate", "original", "verdict", "worst error", "limit", "noise", "at", ""],
+    ["loss", "total", "total", "same", "1.00e-15", "1.00e-9", "0", "train", ""],
+    ["stage", "what", "why"],
     ["forward", "eval output layers.9", "no rule"],
-    ["c1.weight", "net/c1/conv/kernel", "oihw_to_hwio", "[3, 3, 1, 4]"],
-    ["original.torch", "2.13", "batch", "ab12"],
+    ["stage", "what", "why"],
+    ["forward", "eval output drop", "no dropout here"],
+    ["section", "compared", "excused", "unpaired"],
     ["output", "7", "1", "1"],
-    ["trajectory", "skipped", "0", "no trainer is stated"],
-  ):
-    assert any(cells[i : i + len(row)] == row for i in range(len(cells))), row
-  assert cells.count("closes the gap") == 1
-  assert "Not compared since the last agreement: net/extra." in parsed.words("p")
+    ["original", "candidate", "transform", "shape"],
+    ["c1.weight", "net/c1/conv/kernel", "oihw_to_hwio", "[3, 3, 1, 4]"],
+    [],
+    ["The original is deterministic."],
+    ["", ""],
+    ["original.torch", "2.13"],
+    ["batch", "ab12"],
+  ]
+  assert parsed.words("summary") == ["1 transfers"]
+  assert parsed.words("p")[-3:-1] == [
+    f"Given away by forward, {taps}: error 1.20e-3, limit 1.00e-9, teacher-forced 1.20e-3.",
+    "Not compared since the last agreement: net/extra.",
+  ]
   banner = next(a for _, a in parsed.tags if "banner" in a.get("class", ""))
   assert banner["class"] == "banner different"
   assert "NOT THE SAME" in parsed.words("b")
@@ -124,10 +154,22 @@ def test_the_tree_is_open_where_something_differs(broken, tmp_path):
   assert shades == ["inherited", "same", "different", "inherited", "inherited", *["same"] * 2] + [
     "excused"
   ]
-  assert any(
-    "net/c1/bn ↔ net.c1.bn: different, error 1.20e-3, limit 1.00e-9" in title
-    for title in parsed.having("title")
+  blamed, *_, excused = (t for t in parsed.having("title") if "bn" in t or "drop" in t)
+  assert blamed == (
+    "net/c1/bn ↔ net.c1.bn: different, error 1.20e-3, limit 1.00e-9, teacher-forced 1.20e-3"
   )
+  assert excused == "drop ↔ drop: excused, error nan, limit 1.00e-9: no dropout here"
+  cells = [word for word in parsed.words("span") if "limit" not in word]
+  assert cells[cells.index("eval") + 1 :] == [
+    "1.20e-3 (0)",
+    "1.00e-15",
+    "1.20e-3 (1.20e-3)",
+    "1.20e-3 (0)",
+    "1.20e-3 (0)",
+    "1.00e-15",
+    "2.00e-15",
+    "excused",
+  ]
 
 
 def test_dots_name_taps_and_the_noise_floor_is_drawn(broken, finding, tmp_path):
@@ -145,6 +187,13 @@ def test_dots_name_taps_and_the_noise_floor_is_drawn(broken, finding, tmp_path):
     "a (Conv): 20.0e-6",
     "b: inf",
     "a (Conv): 30.0e-6",
+  ]
+  keys = re.findall(r'<span class="key (\w+)">(.*?)</span>', charts[0])
+  assert keys == [
+    ("limit", "limit"),
+    ("noise", "noise floor"),
+    ("end", "end to end"),
+    ("forced", "fed the original&#x27;s values"),
   ]
   assert re.findall(r'<polyline class="(\w+)"', charts[0]) == ["limit", "noise"]
   assert re.findall(r'<polyline class="(\w+)"', charts[1]) == ["limit"]
@@ -168,9 +217,7 @@ def test_the_worst_of_each_step_is_charted(broken, finding, tmp_path):
   ]
   assert path.read_text().count('<polyline class="limit"') == 2  # Steps 2 and 10; step 2 alone.
   assert "Trajectory: 0 of 3 fail" in parsed.words("h2")
-  cells = parsed.words("td")
-  row = ["parameter", "a", "a", "same", "1.00e-12", "1.00e-9", "0", "step10"]
-  assert any(cells[i : i + len(row)] == row for i in range(len(cells)))
+  assert ["parameter", "a", "a", "same", "1.00e-12", "1.00e-9", "0", "step10", ""] in parsed.rows
 
 
 def test_pictures_stand_with_their_blame(broken, tmp_path):
@@ -191,6 +238,7 @@ def test_only_the_first_blames_are_drawn(broken, finding, tmp_path):
   result = dataclasses.replace(broken, stages=(stage,))
   parsed = Parsed(write_page(result, tmp_path, arrays))
   assert len(parsed.having("src")) == 3 * page._PICTURED
+  assert parsed.words("h2")[2:5] == ["First divergence", "Other divergences", "Error against depth"]
   summaries = parsed.words("summary")
   assert [s for s in summaries if s.startswith("forward: ")] == [
     f"forward: w{i}" for i in range(1, 20)

@@ -37,7 +37,9 @@ def test_maps_show_the_channel_and_image_of_the_largest_difference():
     "candidate − original [1, ",
   ]
   assert all("[1, :, :, 2]" in caption for caption in captions)
-  assert "Largest difference 250e-3 at [1, 6, 13, 2]" in text
+  left, right = float(reference[1, 6, 13, 2]), float(candidate[1, 6, 13, 2])
+  sides = f"the original has {left!r}, the candidate {right!r}."
+  assert f"Largest difference 250e-3 at [1, 6, 13, 2]: {sides}" in text
   difference = images[2][0].convert("RGB")
   assert difference.size == (256, 128)
   pixels = np.asarray(difference).astype(int)[8::16, 8::16]
@@ -55,6 +57,28 @@ def test_both_sides_share_one_scale():
   luminances = [float(colour @ np.array([0.299, 0.587, 0.114])) for colour in colours]
   assert luminances[0] < luminances[1] - 50 < luminances[2] - 100
   np.testing.assert_allclose(colours[1], [33, 145, 140], atol=3)  # The middle of viridis.
+
+
+def test_finite_values_are_never_magenta_and_equal_ones_are_of_the_middle():
+  plane = np.arange(16.0).reshape(1, 4, 4, 1)
+  for _, pixels in [(i, np.asarray(i.convert("RGB"))) for i, _ in _drawn(plane, 2 * plane)[1]]:
+    assert not (pixels == MAGENTA).all(-1).any()
+  same = np.full((1, 4, 4, 1), 7.0)
+  colours = [image.convert("RGB").getpixel((0, 0)) for image, _ in _drawn(same, same)[1]]
+  np.testing.assert_allclose(colours[0], [33, 145, 140], atol=3)
+  np.testing.assert_allclose(colours[2], [247, 247, 247], atol=3)
+
+
+def test_figures_of_both_sides():
+  text, images = _drawn([[0.0, 3.0], [np.nan, 0.0]], [[1.0, 2.0], [np.inf, 4.0]])
+  rows = re.findall(r"<tr>(.*?)</tr>", text)
+  cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows[1:]]
+  assert cells == [
+    ["original", "[2, 2]", "0", "1.00", "3.00", "2", "1"],
+    ["candidate", "[2, 2]", "1.00", "2.33", "4.00", "0", "1"],
+  ]
+  assert images[0][1] == "original [:, :]: 0 dark, 4.00 bright"
+  assert "red more, blue less, up to 4.00" in images[2][1]
 
 
 def test_one_pixel_of_a_large_map_is_not_lost():
