@@ -18,6 +18,7 @@ from official.parity.result import Blame, Diagnosis, Finding, Result, Stage, Sta
 from official.reports.page import Cell, Page
 
 _ROWS = 25  # Of a table that is shown unfolded.
+_NAMED = 20  # Others that may be to blame.
 _PICTURED = 8  # Blames that are drawn; more would make the file large.
 
 
@@ -114,7 +115,8 @@ def _add_blame(page: Page, blame: Blame, pictures: BlamedArrays | None) -> None:
   stage = f"{finding.stage}, {digest.place(finding)}"
   page.paragraph(f"Given away by {stage}: {digest.numbers(finding)}{reason}.")
   if blame.region:
-    page.paragraph(f"Not compared since the last agreement: {', '.join(blame.region)}.")
+    more = f" and {len(blame.region) - _NAMED:,} more" if len(blame.region) > _NAMED else ""
+    page.paragraph(f"May be to blame too: {', '.join(blame.region[:_NAMED])}{more}.")
   if blame.diagnoses:
     head = ["cause", "what differs", "error before", "after", ""]
     page.table(head, map(_diagnosis_row, blame.diagnoses))

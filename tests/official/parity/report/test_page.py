@@ -124,7 +124,7 @@ def test_a_run_that_differs(broken, tmp_path):
   assert parsed.words("summary") == ["1 transfers"]
   assert parsed.words("p")[-3:-1] == [
     f"Given away by forward, {taps}: error 1.20e-3, limit 1.00e-9, teacher-forced 1.20e-3.",
-    "Not compared since the last agreement: net/extra.",
+    "May be to blame too: net/extra.",
   ]
   banner = next(a for _, a in parsed.tags if "banner" in a.get("class", ""))
   assert banner["class"] == "banner different"
@@ -229,6 +229,16 @@ def test_pictures_stand_with_their_blame(broken, tmp_path):
   _check_self_contained(parsed)
   assert len(parsed.having("src")) == 3
   assert any("largest difference" in word for word in parsed.words("span"))
+
+
+def test_of_many_that_may_be_to_blame_the_first_are_named(broken, tmp_path):
+  forward = broken.stages[0]
+  for count, end in ((20, "r19."), (22, "r19 and 2 more.")):
+    blame = dataclasses.replace(forward.blames[0], region=[f"r{i}" for i in range(count)])
+    stage = dataclasses.replace(forward, blames=[blame])
+    parsed = Parsed(write_page(dataclasses.replace(broken, stages=[stage]), tmp_path))
+    (text,) = [word for word in parsed.words("p") if word.startswith("May be to blame too: r0, r1")]
+    assert text.endswith(end)
 
 
 def test_only_the_first_blames_are_drawn(broken, finding, tmp_path):
