@@ -13,6 +13,7 @@ from official.datasets.annotations import Category
 
 if TYPE_CHECKING:
   from official.core import config_definitions as cfg
+  from official.parity.case import ParityCase
 
 Detections = dict[str, np.ndarray]
 
@@ -101,6 +102,8 @@ class Dossier:
     detector: makes the detector of a trained network.
     categories: the categories of the data that a task evaluates on, in the order of its classes;
       raises `UserError` where the data is not at hand.
+    parity: the cases that prove the project's networks equal to their originals, by variant; None
+      where there is no original to compare with. A case makes its sides only when it is run.
   """
 
   name: str
@@ -110,3 +113,4 @@ class Dossier:
   input_shape: Callable[["cfg.TaskConfig"], tuple[int, int, int]]
   detector: DetectorFactory
   categories: Callable[["cfg.TaskConfig"], Sequence[Category]]
+  parity: Callable[[], Mapping[str, "ParityCase"]] | None = None
