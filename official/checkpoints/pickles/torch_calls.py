@@ -57,7 +57,9 @@ def _tensor(arguments: tuple[Any, ...]) -> LazyArray:
 
 def _tensor_2(arguments: tuple[Any, ...]) -> LazyArray:
   match arguments:
-    case (_, _, _, _, bool(), OrderedMap() as hooks, *rest) if not hooks and len(rest) <= 1:
+    case (_, _, _, _, bool(), (None | OrderedMap()) as hooks, *rest) if (
+      not hooks and len(rest) <= 1
+    ):
       return _with_flags(_tensor(arguments[:4]), *rest)
   raise _odd("_rebuild_tensor_v2")
 
@@ -70,7 +72,7 @@ def _tensor_3(arguments: tuple[Any, ...]) -> LazyArray:
       tuple(shape),
       tuple(strides),
       bool(),
-      OrderedMap() as hooks,
+      (None | OrderedMap()) as hooks,
       Global(module="torch", name=name),
       *rest,
     ) if not hooks and len(rest) <= 1 and name in DTYPES:
@@ -95,7 +97,7 @@ def _with_flags(tensor: LazyArray, flags: Any = None) -> LazyArray:
 
 def _parameter(arguments: tuple[Any, ...]) -> LazyArray:
   match arguments:
-    case (LazyArray() as data, bool(), OrderedMap() as hooks, *_) if not hooks:
+    case (LazyArray() as data, bool(), (None | OrderedMap()) as hooks, *_) if not hooks:
       return data
   raise _odd("_rebuild_parameter")
 

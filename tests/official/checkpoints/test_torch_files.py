@@ -21,6 +21,10 @@ from tests.official.checkpoints import pickled
 FORMATS = {"torch zip": {}, "torch legacy": {"_use_new_zipfile_serialization": False}}
 
 
+OLD = pickled.tensor(memory=pickled.storage().replace(b"X\7\0\0\0storage", b"U\7storage"),
+                     hooks=pickled.NONE)  # fmt: skip
+
+
 def network():
   torch.manual_seed(0)
   return nn.Sequential(
@@ -268,6 +272,16 @@ def test_big_endian(tmp_path):
   arrays = open_checkpoint(path).arrays
   for name, value in torch.load(path).items():
     assert bits(arrays[name].read()) == bits(value) == bits(little[name])
+
+
+def test_python_2(tmp_path):
+  """As torch 0.4 wrote with Python 2: byte strings, a list of pairs, hooks that are None."""
+  content = pickled.call("collections", "OrderedDict", b"](](" + pickled.text("w") + OLD + b"ee")
+  path = tmp_path / "a.pt"
+  numbers = np.arange(4, dtype="<f4")
+  entries = {"archive/version": b"3"}
+  path.write_bytes(pickled.torch_zip(pickled.program(content), {"0": numbers.tobytes()}, entries))
+  assert torch.load(path)["w"].tolist() == open_checkpoint(path).arrays["w"].read().tolist()
 
 
 def test_bfloat16_is_of_ml_dtypes(tmp_path):
