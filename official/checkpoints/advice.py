@@ -68,7 +68,15 @@ def _nearest(name: str, patterns: Sequence[str]) -> str:
 
 def fitting_transforms(source: Shape, target: Shape) -> list[str]:
   """Transforms that make `target` of `source`, the commonest first: for advice, never to choose."""
-  return [text for text in dict.fromkeys(_worth_trying(target)) if _fits(text, source, target)]
+  whole = list(_worth_trying(source, target))
+  pieces = [f"qkv:0/{of}|{text}" for of in (3, 2) for text in whole]
+  merges = [f"{text}|merge:0/{of}" for of in (3, 2) for text in whole]
+  return [text for text in (*whole, *pieces, *merges) if _fits(text, source, target)]
+
+
+def whole_transforms(source: Shape, target: Shape) -> list[str]:
+  """Those of all of `source` into all of `target`."""
+  return [text for text in _worth_trying(source, target) if _fits(text, source, target)]
 
 
 def _fits(text: str, source: Shape, target: Shape) -> bool:
@@ -79,20 +87,26 @@ def _fits(text: str, source: Shape, target: Shape) -> bool:
   return True
 
 
-def _worth_trying(target: Shape) -> Iterator[str]:
-  """Transforms of which one usually fits `target`, with the lengths that it suggests."""
-  whole = ["identity", "conv", "linear", "depthwise", "linear_as_conv", "conv_as_linear"]
+def _worth_trying(source: Shape, target: Shape) -> dict[str, None]:
+  """Transforms of which one usually fits, with the lengths that `target` suggests."""
+  texts = ["identity", "conv", "linear", "depthwise", "linear_as_conv", "conv_as_linear"]
   if len(target) >= 2 and 0 not in target:
     heads = f"heads_out:{target[-2]}"
-    whole += [f"depthwise:{target[-1]}", f"linear|{heads}", f"linear|heads_in:{target[0]}", heads]
-    whole += [f"relative_table:{target[0]}"]
-  yield from whole
-  for of in (3, 2):
-    for text in whole:
-      yield f"qkv:0/{of}|{text}"
-  for of in (3, 2):
-    for text in whole:
-      yield f"{text}|merge:0/{of}"
+    texts += [f"depthwise:{target[-1]}", f"linear|{heads}", f"linear|heads_in:{target[0]}", heads]
+    texts += [f"relative_table:{target[0]}"]
+  if len(source) != len(target):
+    texts.append(_ones(source, target))
+  return dict.fromkeys(texts)
+
+
+def _ones(source: Shape, target: Shape) -> str:
+  """The arrangement that only drops or adds axes of length 1, if there is one."""
+  sides = []
+  for shape in (source, target):
+    letters = iter("abcdefghijklmnop")
+    sides.append(" ".join("1" if size == 1 else next(letters) for size in shape))
+  long = [[size for size in shape if size > 1] for shape in (source, target)]
+  return " -> ".join(sides) if long[0] == long[1] else "identity"
 
 
 def _either(texts: Sequence[str]) -> str:

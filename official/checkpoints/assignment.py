@@ -9,6 +9,7 @@ from official.checkpoints import advice, patterns, transforms
 from official.checkpoints.axes import Misfit, Shape
 from official.checkpoints.rules import Ignore, Rule
 from official.checkpoints.transforms import Fit, Transform
+from official.cli.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,10 @@ def _check(rules: Iterable[Rule | Ignore]) -> None:
       patterns.field_names(rule.pattern)
       continue
     transforms.parse(rule.transform)
-    patterns.fill(rule.target, dict.fromkeys(patterns.field_names(rule.source), "x"))
+    known = patterns.field_names(rule.source)
+    for field in patterns.field_names(rule.target):
+      if field not in known:
+        raise UserError(f"rule for '{rule.source}': its target has another field, '{field}'")
 
 
 class _Assigner:

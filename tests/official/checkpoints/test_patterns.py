@@ -26,6 +26,17 @@ from official.cli.errors import UserError
     ("{i}.x.{i}", "3.x.4", None),
     ("{a}_{b}", "x_y_z", {"a": "x_y", "b": "z"}),
     ("conv{i}#1:2", "conv3#1:2", {"i": "3"}),
+    ("{a*}.{a*}", "x.y.x.y", {"a": "x.y"}),
+    ("stage{i+1}", "stage10", {"i": "9"}),
+    ("stage{i+1}", "stage0", None),
+    ("stage{i+1}", "stage01", None),
+    ("stage{i+1}", "stagex", None),
+    ("stage{i+1}", "stage1/2", None),
+    ("stage{i-2}", "stage0", {"i": "2"}),
+    ("{i}.norm{i+1}", "3.norm4", {"i": "3"}),
+    ("{i}.norm{i+1}", "3.norm3", None),
+    ("norm{i+1}.{i}.{i+1}", "norm4.3.4", {"i": "3"}),
+    ("norm{i+1}.{i+1}", "norm4.5", None),
   ],
 )
 def test_matches_by_hand(pattern, name, fields):
@@ -48,7 +59,9 @@ def test_fill_takes_text_literally():
   assert fill("x/{i}", {"i": r"\1{i}"}) == r"x/\1{i}"
 
 
-@pytest.mark.parametrize("pattern", ["{", "}", "{}", "{1a}", "{a b}", "{a**}", "x{a", "{a}{b}"])
+@pytest.mark.parametrize(
+  "pattern", ["{", "}", "{}", "{1a}", "{a b}", "{a**}", "x{a", "{a}{b}", "{a+}", "{a+b}", "{a*+1}"]
+)
 def test_malformed_patterns_are_refused(pattern):
   for use in (lambda: match(pattern, "x"), lambda: field_names(pattern)):
     with pytest.raises(UserError) as error:
@@ -60,3 +73,14 @@ def test_malformed_patterns_are_refused(pattern):
 def test_fill_without_a_field_is_refused():
   with pytest.raises(UserError, match=r"uses field 'j'.*known are: i"):
     fill("{i}.{j}", {"i": "1"})
+
+
+def test_fill_counts_from_elsewhere():
+  assert fill("stage{i+1}/{i}", {"i": "9"}) == "stage10/9"
+  assert fill("stage{i-1}", {"i": "1"}) == "stage0"
+
+
+@pytest.mark.parametrize("value", ["x", "01", "0", ""])
+def test_fill_counts_only_numbers(value):
+  with pytest.raises(UserError, match=r"'\{i-1\}' cannot be made of"):
+    fill("stage{i-1}", {"i": value})

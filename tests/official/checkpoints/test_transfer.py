@@ -258,7 +258,7 @@ class TestStrict:
     ("source", "target", "transform", "why"),
     [
       ((4, 1), (1, 7), "", "'identity' gives [4, 1], not [1, 7]; no transform fits"),
-      ((4, 1), (4,), "", "'identity' gives [4, 1], not [4]; no transform fits"),
+      ((4, 1), (4,), "", "'identity' gives [4, 1], not [4]; by its shape 'a 1 -> a' would fit"),
       ((2, 3), (3, 2), "", "not [3, 2]; by its shape 'linear' would fit"),
       ((6,), (2, 3), "", "'identity' gives [6], not [2, 3]; by its shape 'heads_out:2' would fit"),
       ((8, 4, 3, 3), (3, 3, 4, 8), "linear", "takes 2 axes, not 4; by its shape 'conv' would fit"),
