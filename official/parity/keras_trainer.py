@@ -129,11 +129,13 @@ def _slots(
   if isinstance(optimizer, Legacy):
     return dict(optimizer._slots.get(optimizer_v2._var_key(variable), {}))
   index = optimizer._index_dict.get(optimizer._var_key(variable))
-  lists = [(name, value) for name, value in vars(optimizer).items() if _are_slots(value)]
+  lists = [(name, value) for name, value in vars(optimizer).items() if _are_slots(name, value)]
   return {} if index is None else {_common(optimizer, name): v[index] for name, v in lists}
 
 
-def _are_slots(value: Any) -> bool:
+def _are_slots(name: str, value: Any) -> bool:
+  if name == "_variables":  # All that the optimizer keeps, in one list.
+    return False
   return isinstance(value, list) and bool(value) and all(isinstance(v, tf.Variable) for v in value)
 
 
