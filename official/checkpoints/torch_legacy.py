@@ -42,11 +42,16 @@ class _Legacy:
   def _persistent(self, identity: Any) -> Any:
     match identity:
       case ("storage", kind, str(key), str(), int(size), view):
-        storage = self._storages.get(key) or self._new_storage(key, storage_dtype(kind), size)
+        storage = self._known(key, storage_dtype(kind), size)
         return storage if view is None else _part(storage, view)
       case ("module", Global() as kind, *_):  # With the class's source, of which we make no use.
         return kind
     raise Unreadable("its pickle refers to something that is no storage", UNTRUSTED)
+
+  def _known(self, key: str, dtype: np.dtype, size: int) -> Storage:
+    if key not in self._storages:
+      self._storages[key] = self._new_storage(key, dtype, size)
+    return self._storages[key].as_stated(key, dtype, size)
 
   def _new_storage(self, key: str, dtype: np.dtype, size: int) -> Storage:
     if size < 0:
@@ -56,7 +61,7 @@ class _Legacy:
       start = self._starts[key]
       return self._data[start : start + size * dtype.itemsize]
 
-    return self._storages.setdefault(key, Storage(dtype, size, load))
+    return Storage(dtype, size, load)
 
   def _place(self, keys: Any, position: int) -> None:
     """Finds where each storage begins: each is a count of elements and then its bytes."""

@@ -66,8 +66,13 @@ class _Archive:
   def _storage(self, identity: Any) -> Storage:
     match identity:
       case ("storage", kind, str(key), str(), int(size)):
-        return self._storages.get(key) or self._new_storage(key, storage_dtype(kind), size)
+        return self._known(key, storage_dtype(kind), size)
     raise Unreadable("its pickle refers to something that is no storage", UNTRUSTED)
+
+  def _known(self, key: str, dtype: np.dtype, size: int) -> Storage:
+    if key not in self._storages:
+      self._storages[key] = self._new_storage(key, dtype, size)
+    return self._storages[key].as_stated(key, dtype, size)
 
   def _new_storage(self, key: str, dtype: np.dtype, size: int) -> Storage:
     entry = self._entry(f"data/{key}")
@@ -82,7 +87,7 @@ class _Archive:
         checked.append(self._checked(f"data/{key}"))
       return _swap(checked[0], seen_as) if self._swapped else checked[0]
 
-    return self._storages.setdefault(key, Storage(dtype, size, load))
+    return Storage(dtype, size, load)
 
 
 def _swap(content: memoryview, dtype: np.dtype) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from official.checkpoints.arrays import LazyArray
+from official.checkpoints.problems import Unreadable, shown
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +60,16 @@ class Storage:
   dtype: np.dtype
   size: int
   load: Callable[[np.dtype], memoryview | np.ndarray]
+
+  def as_stated(self, key: str, dtype: np.dtype, size: int) -> Self:
+    """This storage, if the pickle states it again as it did before.
+
+    Raises:
+      Unreadable: it does not.
+    """
+    if (self.dtype, self.size) != (dtype, size):
+      raise Unreadable(f"its pickle states storage {shown(key)} in two ways")
+    return self
 
 
 @dataclasses.dataclass(eq=False)

@@ -366,6 +366,10 @@ QUIET = {
     "storage '0' has 16 bytes where its pickle says -4 float32",
     tensor(memory=storage(size=-4)),
   ),
+  "storage of two types": (
+    "states storage '0' in two ways",
+    list_of(tensor(), tensor(memory=storage(kind="IntStorage"))),
+  ),
   "storage that is missing": ("'data/7' is missing in it", tensor(memory=storage(key="7"))),
   "derived tensor made by os.system": (
     "passes 'os.system' to torch._tensor._rebuild_from_type_v2",

@@ -234,6 +234,14 @@ def relisted(data, change):
   return data[:start] + pickle.dumps(change(keys), 2) + data[stream.tell() :]
 
 
+def stated_twice():
+  """Two views of one storage, which the second says to be smaller."""
+  base = torch.arange(4.0)
+  data = legacy([base, base[1:3]])
+  last = data.rindex(b"K\x04N")
+  return data[:last] + b"K\x03N" + data[last + 3 :]
+
+
 LEGACY = {
   "cut in its last storage": (lambda: legacy()[:-3], "it is 3 bytes too short"),
   "cut before its storages": (lambda: legacy()[:-24], "is not as its pickle says"),
@@ -269,6 +277,10 @@ LEGACY = {
   "a storage that is not listed": (
     lambda: relisted(legacy([torch.ones(1), torch.ones(1)]), lambda keys: keys[:1])[:-12],
     "is missing in it",
+  ),
+  "a storage of two sizes": (
+    stated_twice,
+    "in two ways",
   ),
   "only its magic": (lambda: legacy()[:20], "is cut short"),
   "a tar of torch 0.1": (

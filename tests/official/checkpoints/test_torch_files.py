@@ -100,6 +100,7 @@ def views_of_one_storage():
     "of a view": base[5],
     "empty": torch.empty(0, 3),
     "empty view": base[24:],
+    "deep": base[:2].view((1,) * 31 + (2,)),
     "conjugate": torch.randn(3, dtype=torch.complex64).conj(),
     "imaginary": torch.randn(3, dtype=torch.complex64).imag,
     "negative": torch.randn(3, dtype=torch.complex64).conj().imag,
@@ -193,6 +194,8 @@ def test_below(tmp_path):
   assert list(checkpoint.below("ema.module")) == list(network().state_dict())
   with pytest.raises(UserError, match=r"has no arrays under 'emma'; did you mean 'ema'\?"):
     checkpoint.below("emma")
+  with pytest.raises(UserError, match=r"has no arrays under 'xyz' \(it has 'ema', 'teachers'\)"):
+    checkpoint.below("xyz")
 
 
 @pytest.fixture
