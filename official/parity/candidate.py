@@ -1,20 +1,21 @@
 """The candidate, recorded: on its own, fed with the original's values, and stirred."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from official.checkpoints import transfer
 from official.checkpoints.transfer import Plan
 from official.parity import images, trajectory
-from official.parity.case import Arrays, ParityCase, Side
+from official.parity.case import Arrays, ParityCase, Side, Trainer
 from official.parity.correspondence import Correspondence, to_candidate
 from official.parity.forcing import Jitter, OriginalValues
 from official.parity.keras_recorder import KerasRecorder, to_numpy
-from official.parity.original import batches, demand_proofs, versions
+from official.parity.original import demand_proofs, versions
 from official.parity.recording import Header, Recording
+from official.parity.trajectory import WEIGHTS
 from official.parity.verdict import EPSILON
 
 _LIBRARIES = ("numpy", "tensorflow", "tf-keras", "tf-models-official")
@@ -44,7 +45,7 @@ class Candidate:
     self.side: Side = case.candidate(self.precision)
     self.recorder = KerasRecorder(self.side, self.seed)
     self._parameters, self._buffers = self.recorder.parameters(), self.recorder.buffers()
-    weights = own.section("init", "parameter") | own.section("init", "buffer")
+    weights = {name: a for section in WEIGHTS for name, a in own.section("init", section).items()}
     self.plan: Plan = transfer.plan(
       case.weights,
       {name: array.shape for name, array in weights.items()},
@@ -62,15 +63,34 @@ class Candidate:
       )
     )
 
-  def inputs(self, steps: int, jitter: Callable[[np.ndarray], np.ndarray] | None = None) -> Any:
-    """The batch of the passes and those of the steps, as the candidate is given them."""
-    converted = [
-      {name: to_candidate(self._case, name, array) for name, array in batch.items()}
-      for batch in batches(self._case, self.seed, steps, self.precision)
-    ]
-    if not jitter:
-      return converted
-    return [{name: jitter(array) for name, array in batch.items()} for batch in converted]
+  def inputs(self, step: int = 1, stir: int = 0) -> dict[str, np.ndarray]:
+    """What the original was given at a training step (the passes: at the first), as ours is.
+
+    Args:
+      step: from 1.
+      stir: 0, or the number of a twin whose inputs are moved by a few roundings.
+    """
+    recorded = trajectory.read_inputs(self._own, step)
+    batch = {name: self.laid_out(name, array) for name, array in recorded.items()}
+    jitter = self._jitter(stir)
+    return {name: jitter(array) for name, array in batch.items()} if jitter else batch
+
+  def laid_out(self, name: str, array: np.ndarray) -> np.ndarray:
+    """An input of the original in the candidate's layout."""
+    return to_candidate(self._case, name, array)
+
+  def gradients(self, step: int, state: trajectory.State) -> dict[str, np.ndarray]:
+    """Gradients of the total at the start of a training step, by parameter.
+
+    Args:
+      step: from 1.
+      state: the original's before it, as the candidate's.
+    """
+    self._load({name: array for (section, name), array in state.items() if section in WEIGHTS})
+    with self._writer(f"gradients{step}") as writer:
+      self.recorder.record(self.inputs(step), writer, ["train"])
+    self._load(self._transferred)
+    return Recording(writer.path).section("train", "gradient")
 
   def record(self, phases: Sequence[str], stages: Sequence[str]) -> Recording:
     """Records the candidate on its own.
@@ -78,7 +98,7 @@ class Candidate:
     Raises:
       UserError: it is not deterministic, or the disk is too small.
     """
-    batch = self.inputs(0)[0]
+    batch = self.inputs()
     with self._writer("candidate") as writer:
       demand_proofs(self.recorder.record(batch, writer, phases), "the candidate")
       if "postprocess" in stages:
@@ -104,8 +124,7 @@ class Candidate:
       free: the candidate's own.
       stir: 0, or the number of a twin whose values are all moved by a few roundings.
     """
-    jitter = self._jitter(stir)
-    batch = self.inputs(0, jitter)[0]
+    jitter, batch = self._jitter(stir), self.inputs(stir=stir)
     with self._writer(f"forced{stir or ''}") as writer:
       for phase in phases:
         values = OriginalValues(correspondence, golden, free, phase, jitter)
@@ -123,15 +142,21 @@ class Candidate:
         in which the original started it.
       stir: 0, or the number of a twin whose inputs are moved by a few roundings.
     """
-    self._load(self._transferred)
-    trainer = self.side.trainer()
-    before = self._states(correspondence, trainer.state()) if correspondence else None
-    name = f"{'led' if correspondence else 'steps'}{stir or ''}"
-    with self._writer(name) as writer:
-      batches = self.inputs(steps, self._jitter(stir))[1:]
-      trajectory.record_steps(writer, trainer, batches, self.recorder.tensors, to_numpy, before)
+    trainer, start = self._trainer
+    trainer.load(start)
+    before = self._states(correspondence, start) if correspondence else None
+    with self._writer(f"{'led' if correspondence else 'alone'}{stir or ''}") as writer:
+      inputs = [self.inputs(step, stir) for step in range(1, steps + 1)]
+      trajectory.record_steps(writer, trainer, inputs, self.recorder.tensors, to_numpy, before)
     self._load(self._transferred)
     return Recording(writer.path)
+
+  @functools.cached_property
+  def _trainer(self) -> tuple[Trainer, trajectory.State]:
+    """The side's trainer, compiled once, and the state that it starts from."""
+    self._load(self._transferred)
+    trainer = self.side.trainer()
+    return trainer, trainer.state()
 
   def _states(
     self, correspondence: Correspondence, start: trajectory.State

@@ -35,6 +35,7 @@ class Comparison:
     correspondence: of names and layouts.
     matcher: of what is to be compared.
     judge: of what is compared.
+    state: training step → the original's state after it, as the candidate's.
   """
 
   def __init__(
@@ -53,7 +54,7 @@ class Comparison:
     self.correspondence = Correspondence(case, candidate.plan, original.own, self.free)
     self.matcher = Matcher(self.correspondence, original.own, self.free)
     self.judge = Judge(original, excuses)
-    self._state = functools.lru_cache(maxsize=2)(self._read_state)
+    self.state = functools.lru_cache(maxsize=2)(self._read_state)
     self._made: dict[str, list[Recording]] = {}
 
   @property
@@ -92,18 +93,19 @@ class Comparison:
     Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
     on from the original's state only.
     """
+    # By itself first: what a trainer keeps to itself is then as it was made.
+    alone = self._judged_alone(matches) if self.judge.precision == "float64" else []
     led = self.judge.judge(
       [self._change(match, step - 1) for match in matches], self.led, twins=self._led_twins
     )
-    if self.judge.precision != "float64":
-      return led
-    alone = self.judge.judge(
-      [self._change(match, 0) for match in matches], self.alone, twins=self._alone_twins
-    )
-    return [joined(one, other) for one, other in zip(alone, led, strict=True)]
+    return [joined(one, other) for one, other in zip(alone, led, strict=True)] if alone else led
+
+  def _judged_alone(self, matches: Sequence[Match]) -> list[Judged]:
+    by_change = [self._change(match, 0) for match in matches]
+    return self.judge.judge(by_change, self.alone, twins=self._alone_twins)
 
   def _change(self, match: Match, since: int) -> Match:
-    base = self._state(since).get((match.section, match.name))
+    base = self.state(since).get((match.section, match.name))
     return match if match.section not in _BY_CHANGE or base is None else changed(match, base)
 
   def _read_state(self, step: int) -> trajectory.State:

@@ -63,9 +63,9 @@ class Correspondence:
     """The layout of a tap with `array`."""
     return pair.layout or self._case.layouts.get(array.ndim, "")
 
-  def input(self, name: str, array: np.ndarray) -> np.ndarray:
-    """An input of the original as the candidate is given it."""
-    return to_candidate(self._case, name, array)
+  def by_rank(self, array: np.ndarray) -> np.ndarray:
+    """An array of the original's that has no pair, as the candidate would lay it out."""
+    return layouts.convert(array, self._case.layouts.get(array.ndim, ""), ())
 
   def state(self, state: Mapping[tuple[str, str], np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
     """A trainer's state, the original's → the candidate's."""

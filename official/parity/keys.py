@@ -9,7 +9,8 @@
                one term's gradient with respect to one of the network's own outputs), buffer (after
                the forward pass)
   step1, …     after that training step: loss, parameter, buffer, slot ("<parameter>|<slot>"),
-               average (of a parameter), rate ("learning_rate")
+               average (of a parameter), rate ("learning_rate"), and from the second on input: what
+               it was given (the first: batch); step0 is the state before the first
   preprocess   array: what the network would be given for a raw image
   postprocess  array: what is made of the network's outputs
 

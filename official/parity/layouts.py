@@ -1,7 +1,5 @@
 """Axes of the original → axes of the candidate, as they are declared; never found from values."""
 
-from collections.abc import Mapping
-
 import einops
 import numpy as np
 
@@ -43,11 +41,6 @@ def convert(array: np.ndarray, layout: str, shape: tuple[int, ...]) -> np.ndarra
 def inverse(layout: str) -> str:
   """The layout the other way round."""
   return " -> ".join(part.strip() for part in reversed(layout.split("->")))
-
-
-def of(array: np.ndarray, own: str, by_rank: Mapping[int, str]) -> str:
-  """The layout `own`, or where it is empty the one for the array's rank, or none."""
-  return own or by_rank.get(array.ndim, "")
 
 
 def sides(layout: str) -> tuple[list[list[str]], list[list[str]]]:

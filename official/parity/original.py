@@ -102,8 +102,8 @@ def cast(arrays: Arrays, precision: str) -> dict[str, np.ndarray]:
 
 
 def batches(case: ParityCase, seed: int, steps: int, precision: str) -> list[dict[str, np.ndarray]]:
-  """The batch of the passes, and those of the training steps, in the original's layout."""
-  return [cast(case.batch(seed + step), precision) for step in range(steps + 1)]
+  """Batches in the original's layout, one for each training step; passes have the first."""
+  return [cast(case.batch(seed + step), precision) for step in range(max(steps, 1))]
 
 
 def demand_proofs(proofs: Iterable[Proof], what: str) -> None:
@@ -176,9 +176,7 @@ class _Recording:
         images.record_postprocess(writer, side, writer.outputs)
       if steps:
         before = _states(lead, precision) if lead else None
-        trajectory.record_steps(
-          writer, side.trainer(), inputs[1:], recorder.tensors, to_numpy, before
-        )
+        trajectory.record_steps(writer, side.trainer(), inputs, recorder.tensors, to_numpy, before)
 
 
 def _states(lead: Recording, precision: str) -> Callable[[int], trajectory.State]:

@@ -1,5 +1,6 @@
 """A whole run: record both sides, transfer, compare stage by stage, localize, diagnose."""
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +14,11 @@ from official.parity import original, stage_names, structure, trajectory
 from official.parity.candidate import Candidate
 from official.parity.case import PRECISIONS, STAGES, ParityCase, Side
 from official.parity.comparison import Comparison
+from official.parity.diagnosing import Diagnostician
 from official.parity.excuses import Excuses
+from official.parity.layouts import LayoutError
 from official.parity.original import Original, record
-from official.parity.report.arrays import BlamedArrays
+from official.parity.report.arrays import BlamedArrays, finding_key
 from official.parity.result import Blame, Finding, Result, Stage, Status
 from official.parity.stages import Stages
 
@@ -49,7 +52,8 @@ def run(
     stages: some of `case.STAGES`; None: all that the case's sides make possible. A stage that is
       named and not possible is an error.
     steps: training steps of the trajectory; the optimizer stage is the first of them.
-    seed: of the original's random weights, of the batch (step j trains on `batch(seed + j)`), and
+    seed: of the original's random weights, of the batch (step j, from 1, trains on
+      `batch(seed + j - 1)`), and
       of whatever else is drawn.
     recording: made by `record` of the same case, precision and seed; the original is then not run,
       and torch is not imported. None: the original is recorded in `workdir` and the recording is
@@ -199,7 +203,15 @@ class _Session:
     )
 
   def _diagnosed(self, comparison: Comparison, stages: Sequence[Stage]) -> list[Stage]:
-    return list(stages)
+    """`stages` with the first blames diagnosed."""
+    left = self._diagnoses if comparison.full else 0
+    doctor = Diagnostician(comparison)
+    done = []
+    for stage in stages:
+      blames = [doctor.diagnose(stage.name, blame) for blame in stage.blames[:left]]
+      done.append(dataclasses.replace(stage, blames=[*blames, *stage.blames[left:]]))
+      left -= len(blames)
+    return done
 
 
 def _untransferred(error: TransferError) -> Stage:
@@ -230,4 +242,14 @@ def _coverage(stages: Iterable[Stage]) -> dict[str, tuple[int, int, int]]:
 
 
 def _blamed_arrays(comparison: Comparison, stages: Iterable[Stage]) -> Iterator[BlamedArrays]:
-  return iter(())
+  """Both sides' arrays of what taps put out, or were handed back, and are blamed for."""
+  for blame in (blame for stage in stages for blame in stage.blames):
+    finding = blame.finding
+    if finding.section not in ("output", "upstream") or not comparison.full:
+      continue
+    for match in comparison.matcher.of_taps(finding.stage, finding.phase, finding.section):
+      if match.name == finding.name:
+        candidate = match.candidate(comparison.forced)
+        with contextlib.suppress(LayoutError):
+          reference = match.original(comparison.original.golden, candidate.shape)
+          yield BlamedArrays(finding_key(finding), np.array(reference), np.array(candidate))

@@ -12,7 +12,7 @@ from official.parity.recording import Recording, RecordingWriter
 State = Mapping[tuple[str, str], np.ndarray]
 
 SECTIONS = ("rate", "parameter", "buffer", "slot", "average")
-_WEIGHTS = ("parameter", "buffer")  # At the start they are those of the phase "init".
+WEIGHTS = ("parameter", "buffer")  # At the start they are those of the phase "init".
 
 
 def record_steps(
@@ -33,8 +33,10 @@ def record_steps(
     to_numpy: makes an array of a tensor.
     before: step (from 1) → the state that the step starts from; None: from the one before it.
   """
-  _write(writer, 0, {key: a for key, a in trainer.state().items() if key[0] not in _WEIGHTS})
+  _write(writer, 0, {key: a for key, a in trainer.state().items() if key[0] not in WEIGHTS})
   for step, batch in enumerate(batches, 1):
+    if step > 1:
+      _write(writer, step, {("input", name): array for name, array in batch.items()})
     if before:
       trainer.load(before(step))
     losses = trainer.step(to_tensors(batch))
@@ -46,12 +48,17 @@ def read_state(recording: Recording, step: int) -> dict[tuple[str, str], np.ndar
   """The state after training step `step`; before the first one for 0."""
   phases = {section: step_phase(step) for section in SECTIONS}
   if step == 0:
-    phases |= dict.fromkeys(_WEIGHTS, "init")
+    phases |= dict.fromkeys(WEIGHTS, "init")
   return {
     (section, name): recording.read(Key(phase, section, name))
     for section, phase in phases.items()
     for name in recording.names(phase, section)
   }
+
+
+def read_inputs(recording: Recording, step: int) -> dict[str, np.ndarray]:
+  """What a training step was given; the first one what the passes were."""
+  return recording.section(step_phase(step) if step > 1 else "batch", "input")
 
 
 def count_steps(recording: Recording) -> int:
