@@ -61,14 +61,15 @@ def _open(path: Path) -> tuple[str, _Content]:
     return "tensorflow", tensorflow_checkpoint.read_tensorflow(prefix)
   data = map_file(path)
   head = bytes(data[:32])
+  # Before pickles: a header of 128 bytes, or 256 more, begins with their first byte.
+  if safetensors_file.header_length(data) is not None:
+    return "safetensors", safetensors_file.read_safetensors(data)
   if head.startswith(zip_index.SIGNATURE):
     return "torch zip", flatten(torch_zip.read_torch_zip(data))
   if head.startswith(_LEGACY):
     return "torch legacy", flatten(torch_legacy.read_torch_legacy(data))
   if head[:1] == b"\x80":
     return "pickle", flatten(read_plain_pickle(data))
-  if safetensors_file.header_length(data) is not None:
-    return "safetensors", safetensors_file.read_safetensors(data)
   _refuse_foreign(data, head)
   if darknet.read_header(data) is not None:
     return "darknet", darknet.read_darknet(data)

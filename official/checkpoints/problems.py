@@ -24,7 +24,7 @@ class Unreadable(Exception):
 
 def shown(text: object, limit: int = 60) -> str:
   """`text`, which the file says, as one short line that cannot play tricks on a terminal."""
-  line = ascii(text) if isinstance(text, str) else ascii(str(text))[1:-1]
+  line = ascii(text[:limit]) if isinstance(text, str) else ascii(str(text))[1:-1]
   return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from official.checkpoints.arrays import LazyArray
 from official.checkpoints.pickles.values import ArrayType, Global, PendingArray
 from official.checkpoints.problems import UNSUPPORTED, UNTRUSTED, Unreadable, shown
+from official.checkpoints.shapes import is_shape
 
 # No "O": an array of objects is a pickle within the pickle.
 _CODES = frozenset(
   ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 )
-MAX_RANK = 32
 
 
 def _make_type(arguments: tuple[Any, ...]) -> ArrayType:
@@ -62,7 +62,7 @@ def _from_buffer(arguments: tuple[Any, ...]) -> LazyArray:
 def _array(data: Any, kind: ArrayType, shape: tuple[Any, ...], order: Any) -> LazyArray:
   stored, dtype = _dtypes(kind)
   raw = _bytes(data)
-  if len(shape) > MAX_RANK or not all(type(n) is int and n >= 0 for n in shape):
+  if not is_shape(shape):
     raise Unreadable(f"it has a numpy array of shape {shown(shape)}")
   if math.prod(shape) * dtype.itemsize != len(raw):
     raise Unreadable(f"it has {len(raw)} bytes for a numpy array of {dtype} {shown(shape)}")

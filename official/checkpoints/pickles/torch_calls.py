@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from official.checkpoints.arrays import LazyArray
-from official.checkpoints.pickles.numpy_calls import MAX_RANK
 from official.checkpoints.pickles.torch_types import DTYPES, STORAGES
 from official.checkpoints.pickles.values import Global, OrderedMap, Storage
 from official.checkpoints.problems import UNSUPPORTED, UNTRUSTED, Unreadable, shown
+from official.checkpoints.shapes import is_shape
 
 # A view that repeats elements (of `expand`) may be larger than its storage, but not by any size.
 _MAX_EXPANDED = 64 << 20
@@ -24,16 +24,16 @@ def view(
   Raises:
     Unreadable: it would see memory outside the storage, or is absurdly large.
   """
-  numbers = (offset, *shape[:MAX_RANK], *strides[:MAX_RANK])
-  integers = all(type(number) is int for number in numbers)
-  if len(shape) != len(strides) or len(shape) > MAX_RANK or not integers:
-    raise Unreadable(f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}")
+  if not (is_shape(shape) and is_shape((offset,)) and _are_strides(strides, len(shape))):
+    raise Unreadable(
+      f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}, offset {shown(offset)}"
+    )
   available = storage.size * storage.dtype.itemsize // dtype.itemsize
   last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
   count = math.prod(shape)
-  if min(numbers, default=0) < 0 or (count and last >= available):
+  if count and last >= available:
     raise Unreadable(
-      f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}, offset {shown(offset)} "
+      f"it has a tensor of shape {shown(shape)}, strides {shown(strides)}, offset {offset} "
       f"outside its storage of {available} elements"
     )
   if count > available and count * dtype.itemsize > _MAX_EXPANDED:
@@ -46,6 +46,10 @@ def view(
     return seen.copy(order="C")
 
   return LazyArray(shape, dtype, load)
+
+
+def _are_strides(strides: tuple[Any, ...], rank: int) -> bool:
+  return len(strides) == rank and all(is_shape((stride,)) for stride in strides)
 
 
 def _tensor(arguments: tuple[Any, ...]) -> LazyArray:
@@ -84,7 +88,8 @@ def _with_flags(tensor: LazyArray, flags: Any = None) -> LazyArray:
   """Applies the lazy conjugate and negative that a complex view may carry."""
   if not flags:
     return tensor
-  if not isinstance(flags, dict) or not flags.keys() <= {"conj", "neg"}:
+  known = isinstance(flags, dict) and flags.keys() <= {"conj", "neg"}
+  if not known or tensor.dtype.kind not in "fc":
     raise _odd("_rebuild_tensor_v2")
 
   def load() -> np.ndarray:

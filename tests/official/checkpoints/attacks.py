@@ -311,15 +311,15 @@ QUIET = {
     tensor(memory=text("0")),
   ),
   "tensor before its storage": (
-    "has a tensor of shape (4,), strides (1,), offset -1 outside its storage",
+    "has a tensor of shape (4,), strides (1,), offset -1",
     tensor(offset=number(-1)),
   ),
   "tensor with a backward stride": (
-    "has a tensor of shape (4,), strides (-1,), offset 3 outside its storage",
+    "has a tensor of shape (4,), strides (-1,), offset 3",
     tensor(offset=number(3), strides=tuple_of(number(-1))),
   ),
   "tensor with a negative shape": (
-    "has a tensor of shape (-4,), strides (1,), offset 0 outside its storage",
+    "has a tensor of shape (-4,), strides (1,), offset 0",
     tensor(shape=tuple_of(number(-4))),
   ),
   "tensor beyond its storage": (
@@ -365,6 +365,47 @@ QUIET = {
   "storage of negative size": (
     "storage '0' has 16 bytes where its pickle says -4 float32",
     tensor(memory=storage(size=-4)),
+  ),
+  "empty tensor of a huge shape": (
+    "has a tensor of shape (0, 4611686018427387904)",
+    tensor(shape=tuple_of(number(0), long(1 << 62)), strides=tuple_of(number(1), number(1))),
+  ),
+  "empty tensor of huge shapes": (
+    "has a tensor of shape (0, 1073741824, 1073741824)",
+    tensor(
+      shape=tuple_of(number(0), number(1 << 30), number(1 << 30)),
+      strides=tuple_of(number(1), number(1), number(1)),
+    ),
+  ),
+  "one element of a huge stride": (
+    "has a tensor of shape (1,), strides (41495155",
+    tensor(shape=tuple_of(number(1)), strides=tuple_of(long(1 << 600))),
+  ),
+  "negative truths": (
+    "_rebuild_tensor_v2 with odd arguments",
+    call(
+      *("torch._utils", "_rebuild_tensor_v2", storage(size=16, kind="BoolStorage"), number(0)),
+      *(tuple_of(number(4)), tuple_of(number(1)), FALSE, NONE, dict_of(text("neg"), b"\x88")),
+    ),
+  ),
+  "unknown flags": (
+    "_rebuild_tensor_v2 with odd arguments",
+    call(
+      *("torch._utils", "_rebuild_tensor_v2", storage(), number(0), tuple_of(number(4))),
+      *(tuple_of(number(1)), FALSE, NONE, dict_of(text("abs"), b"\x88")),
+    ),
+  ),
+  "numpy array of a huge empty shape": (
+    "has a numpy array of shape (0, 4611686018427387904)",
+    call(
+      *("numpy.core.multiarray", "_reconstruct", name("numpy", "ndarray")),
+      *(tuple_of(number(0)), raw(b"b")),
+    )
+    + tuple_of(
+      *(number(1), tuple_of(number(0), long(1 << 62)), call("numpy", "dtype", text("f4"))),
+      *(FALSE, raw(b"")),
+    )
+    + BUILD,
   ),
   "storage of two types": (
     "states storage '0' in two ways",

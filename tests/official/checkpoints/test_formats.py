@@ -158,6 +158,17 @@ def test_safetensors(tmp_path):
     content[...] = 0  # The caller's own, even of a file that is mapped read-only.
 
 
+def test_safetensors_that_begin_as_pickles_do(tmp_path):
+  """The first byte is the low one of the header's length, which can be any multiple of 8."""
+  path = tmp_path / "a"
+  firsts = set()
+  for padding in range(0, 256, 8):
+    safetensors.torch.save_file({"a": torch.ones(2)}, path, {"k": "v" * padding})
+    firsts.add(path.read_bytes()[0])
+    assert open_checkpoint(path).arrays["a"].read().tolist() == [1, 1]
+  assert 0x80 in firsts
+
+
 @pytest.mark.parametrize(
   ("version", "seen"), [((0, 1, 0), struct.pack("<i", 9)), ((0, 2, 5), struct.pack("<q", 1 << 40))]
 )
