@@ -65,6 +65,7 @@ ACTIVATIONS: dict[str, Activation] = {
   "hard swish": lambda x: x * _hard_sigmoid(x),
   "hard sigmoid": _hard_sigmoid,
 }
+SLOPES = {"leaky ReLU (0.1)": 0.1, "leaky ReLU (0.01)": 0.01, "leaky ReLU (0.2)": 0.2}
 _GELUS = ("GELU", "GELU (tanh)")
 SAMPLE = 128  # Elements that are looked at to recognize a function.
 DEPTH = 16  # Operations between an activation's input and its output, at most.
@@ -183,8 +184,11 @@ def slope(subject: Subject) -> Iterator[Trial]:
   program = subject.program
   places = [(Edge(node, -1), node.attr("alpha")) for node in program.of_type("LeakyRelu")]
   places += [(edge, value) for edge, value in scalar_edges(program) if _is_slope(program, edge)]
-  for edge, start in places:
-    edits = functools.partial(_with_slope, edge)
+  ways = [(functools.partial(_with_slope, edge), start) for edge, start in places]
+  for found in recognize(program):
+    if found.name in SLOPES:
+      ways.append((functools.partial(_as_leaky, found), SLOPES[found.name]))
+  for edits, start in ways:
     found = solve(subject, start, edits)
     if found is not None and abs(found) > 1e-6 and abs(found - 1) > 1e-6:
       cause = "precision_lost" if abs(found - start) < 1e-6 * abs(start) else "activation_slope"
@@ -196,6 +200,10 @@ def _with_slope(edge: Edge, number: float) -> Edits:
   if edge.slot >= 0:
     return {edge.node.index: with_input(edge, number)}
   return {edge.node.index: lambda inputs, look: [leaky(inputs[0], number)]}
+
+
+def _as_leaky(found: Found, number: float) -> Edits:
+  return {found.output.index: lambda inputs, look: [leaky(look(found.source), number)]}
 
 
 def _is_slope(program: Program, edge: Edge) -> bool:

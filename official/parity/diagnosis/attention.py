@@ -10,6 +10,7 @@ from official.parity.diagnosis.graphs import (
   PRODUCTS,
   SHAPING,
   after,
+  is_data,
   leads_only_to,
   origin,
   scalar_edges,
@@ -99,13 +100,6 @@ def _widths(program: Program) -> list[int]:
   products = [program.nodes[ref.index] for ref in score_places(program)]
   lengths = {program.shape(n.inputs[0])[-1] for n in products if n.type in PRODUCTS}
   return sorted(lengths)
-
-
-def is_data(program: Program, ref: Ref) -> bool:
-  """Whether the value is neither a constant nor a bare variable."""
-  source = origin(program, ref)
-  bare = program.nodes[source.index].type in ("ReadVariableOp", "Placeholder")
-  return source.index not in program.constants and (not bare or source.index in program.arguments)
 
 
 def qkv_order(subject: Subject) -> Iterator[Trial]:

@@ -33,6 +33,7 @@ from official.parity.diagnosis import (
   resampling,
   scalars,
   weights,
+  windows,
   wiring,
 )
 from official.parity.diagnosis.causes import CAUSES
@@ -54,6 +55,7 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     modes.precise,
     modes.dropout,
     modes.other_mode,
+    normalization.statistics,
     attention.softmax_axis,
     attention.scale_constant,
     convolution.padding,
@@ -62,7 +64,9 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     pooling.pooling,
     pooling.reductions,
     resampling.resized,
-    layout.window_shift,
+    windows.shift,
+    windows.unshifted,
+    windows.mask_missing,
     masks.polarity,
     attention.qkv_order,
     wiring.concat_order,
@@ -86,6 +90,7 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
   (  # The right operations on values in another order.
     weights.transposed,
     weights.flipped,
+    weights.head_axes,
     weights.swapped,
     weights.rotated,
     wiring.part_order,

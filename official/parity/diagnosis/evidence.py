@@ -2,7 +2,7 @@
 original made of the same inputs. All arrays are in the candidate's layout."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class LayerEvidence:
     path: its path, for the sentences.
     args: what it was called with: any structure with tensors in it.
     kwargs: by keyword; `training` need not be among them.
-    outputs: the original's, by leaf name (see `leaves`).
+    outputs: the original's, by leaf name (see `structures.leaves`).
     training: the mode in which it ran.
     limit: what the error may be, as in `result.Finding`.
     parameters: of the original's paired module, under its own names and in its own layout.
@@ -155,20 +155,3 @@ class PreprocessEvidence:
   reference: np.ndarray
   candidate: np.ndarray
   limit: float = 1e-9
-
-
-def leaves(structure: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-  """Leaf names and tensors of outputs: "" for a lone tensor, "2" or "logits" for one of several,
-  "boxes.0" further in. None and what is no tensor are left out."""
-  if isinstance(structure, Mapping):
-    items = [(str(key), structure[key]) for key in structure]
-  elif isinstance(structure, list | tuple):
-    names = getattr(structure, "_fields", range(len(structure)))
-    items = [(str(name), value) for name, value in zip(names, structure, strict=True)]
-  elif hasattr(structure, "dtype") and hasattr(structure, "shape"):
-    yield prefix, structure
-    return
-  else:
-    return
-  for name, value in items:
-    yield from leaves(value, f"{prefix}.{name}" if prefix else name)

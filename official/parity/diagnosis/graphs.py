@@ -42,6 +42,24 @@ SOFTMAXES = frozenset({"Softmax", "LogSoftmax", "Exp"})
 SINES = frozenset({"Sin", "Cos"})
 
 
+ELEMENTWISE = frozenset(
+  [
+    "Mul",
+    "RealDiv",
+    "Div",
+    "DivNoNan",
+    "AddV2",
+    "Add",
+    "Sub",
+    "Pow",
+    "Maximum",
+    "Minimum",
+    "SquaredDifference",
+    "SelectV2",
+  ]
+)
+
+
 class Edge(NamedTuple):
   """Input `slot` of `node`."""
 
@@ -94,9 +112,11 @@ def origin(program: Program, ref: Ref, through: Collection[str] = SHAPING) -> Re
 
 
 def scalar_edges(program: Program) -> Iterator[tuple[Edge, float]]:
-  """Where a constant of one element meets data, and its value."""
+  """Where a constant of one element meets something larger, and its value."""
   for node in program.nodes:
-    if node.index not in program.live or node.index in program.constants:
+    if node.index not in program.live or node.type not in ELEMENTWISE:
+      continue
+    if node.index in program.constants and program.value(Ref(node.index)).shape.num_elements() < 2:
       continue
     for slot, ref in enumerate(node.inputs):
       if ref.index in program.constants and node.op.inputs[slot].dtype.is_floating:
@@ -110,16 +130,9 @@ def is_float(program: Program, ref: Ref) -> bool:
   return program.nodes[ref.index].op.outputs[ref.output].dtype.is_floating
 
 
-def activations(program: Program) -> Iterator[Ref]:
-  """Float values that depend on an argument, as many as one batch's: what flows through."""
-  for node in program.nodes:
-    if node.index not in program.live or node.index in program.constants:
-      continue
-    if node.index in program.variables or node.type in ("ReadVariableOp", "Identity"):
-      continue
-    for output, tensor in enumerate(node.op.outputs):
-      if tensor.dtype.is_floating and tensor.shape.rank:
-        yield Ref(node.index, output)
+def is_data(program: Program, ref: Ref) -> bool:
+  """Whether the value is a float one that depends on an argument."""
+  return is_float(program, ref) and ref.index in program.varying
 
 
 def with_input(edge: Edge, value: Any) -> Edit:

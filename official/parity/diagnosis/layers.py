@@ -1,16 +1,17 @@
 """Layers inside the blamed one: left out, added, exchanged, or fed with something else."""
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from official.parity.diagnosis.activations import recognize
 from official.parity.diagnosis.evidence import Neighbour
 from official.parity.diagnosis.execution import Tensors
-
 from official.parity.diagnosis.graphs import after
 from official.parity.diagnosis.program import Call, Edits, Function, Look, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
@@ -80,19 +81,14 @@ def _function(subject: Subject, layer: Any) -> Function:
 
 
 def order(subject: Subject) -> Iterator[Trial]:
-  """Two layers, one after the other, exchanged."""
+  """Two layers or activations, one after the other, exchanged."""
   program = subject.program
   for first, second in chained(program):
-    a_in, a_out = first.inputs[0], first.outputs[0]
-    b_in, b_out = second.inputs[0], second.outputs[0]
-    if not program.shape(a_in) == program.shape(a_out) == program.shape(b_in):
-      continue
-
-    sentence = (
-      f"the candidate runs {first.layer.name} before {second.layer.name}, the original after"
-    )
-    edit = functools.partial(_exchanged, program, (a_in, a_out, b_in, b_out))
-    yield subject.trial("layer_order", sentence, {b_out.index: edit})
+    if program.shape(first.source) == program.shape(first.made) == program.shape(second.source):
+      parts = (first.source, first.made, second.source, second.made)
+      edit = functools.partial(_exchanged, program, parts)
+      sentence = f"the candidate runs {first.name} before {second.name}, the original after"
+      yield subject.trial("layer_order", sentence, {second.made.index: edit})
 
 
 def _exchanged(
@@ -103,13 +99,25 @@ def _exchanged(
   return [apply(program, x, made, apply(program, into, end, look(x)))]
 
 
-def chained(program: Program) -> Iterator[tuple[Call, Call]]:
-  """Pairs of calls where the second takes what the first made."""
-  calls = unary_calls(program)
-  for first in calls:
-    for second in calls:
-      if second.inputs[0] == first.outputs[0] and second is not first:
-        yield first, second
+class Step(NamedTuple):
+  """A layer or an activation that makes one value of another."""
+
+  name: str
+  source: Ref
+  made: Ref
+
+
+def steps(program: Program) -> list[Step]:
+  """Layers with one input and one output, and activations."""
+  called = [Step(c.layer.name, c.inputs[0], c.outputs[0]) for c in unary_calls(program)]
+  return called + [Step(f.name, f.source, f.output) for f in recognize(program)]
+
+
+def chained(program: Program) -> Iterator[tuple[Step, Step]]:
+  """Pairs where the second takes what the first made."""
+  for first, second in itertools.permutations(steps(program), 2):
+    if second.source == first.made:
+      yield first, second
 
 
 def apply(program: Program, source: Ref, result: Ref, value: tf.Tensor) -> tf.Tensor:

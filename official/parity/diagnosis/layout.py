@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import execute
 from official.parity.diagnosis.graphs import after, is_float
-from official.parity.diagnosis.program import Edit, Edits, Program, Ref
+from official.parity.diagnosis.program import Edit, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 MOST = 24  # Orders of one value's axes that are tried.
@@ -22,7 +21,6 @@ def has_attention(program: Program) -> bool:
 def cut_order(subject: Subject) -> Iterator[Trial]:
   """One axis cut into several, or several joined into one, in another order (heads, groups)."""
   program = subject.program
-  cause = "head_order" if has_attention(program) else "channels_permuted"
   for node in program.of_type("Reshape"):
     ref = Ref(node.index)
     if not is_float(program, ref) or node.index in program.constants:
@@ -30,6 +28,7 @@ def cut_order(subject: Subject) -> Iterator[Trial]:
     before, now = program.shape(node.inputs[0]), program.shape(ref)
     for start, stop in _cut(before, now):
       for order in _orders(now[start:stop]):
+        cause = _cut_cause(program, stop - start, stop == len(now))
         sentence = f"the original cuts this axis into {_sizes(now[start:stop], order)}"
         yield subject.trial(cause, sentence, {node.index: _cut_edit(now, start, order)})
     for start, stop in _cut(now, before):
@@ -38,8 +37,17 @@ def cut_order(subject: Subject) -> Iterator[Trial]:
         edit = lambda inputs, look, turn=turn, now=now: [  # noqa: E731
           tf.reshape(tf.transpose(inputs[0], turn), now)
         ]
+        cause = _cut_cause(program, stop - start, stop == len(before))
         sentence = f"the original joins these axes as {_sizes(before[start:stop], order)}"
         yield subject.trial(cause, sentence, {node.index: edit})
+
+
+def _cut_cause(program: Program, count: int, last: bool) -> str:
+  if not last:
+    return "axes_swapped"
+  if has_attention(program):
+    return "head_order"
+  return "channels_permuted" if count == 2 else "axes_swapped"
 
 
 def _cut(whole: tuple[int, ...], parts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -120,18 +128,3 @@ def _swap_spatial(x: tf.Tensor) -> tf.Tensor:
   rows, columns = _spatial(len(axes))
   axes[rows], axes[columns] = axes[columns], axes[rows]
   return tf.transpose(x, axes)
-
-
-def window_shift(subject: Subject) -> Iterator[Trial]:
-  """Cyclic shifts left out, the other way, or by another amount: each, then all together."""
-  program = subject.program
-  nodes = program.of_type("Roll")
-  for group in [[node] for node in nodes] + ([nodes] if len(nodes) > 1 else []):
-    for word, factor in (("the other way", -1), ("not at all", 0), ("twice as far", 2)):
-      edits: Edits = {
-        node.index: lambda inputs, look, node=node, factor=factor: execute(
-          node.op, [inputs[0], inputs[1] * factor, inputs[2]]
-        )
-        for node in group
-      }
-      yield subject.trial("window_shift", f"the original shifts {word}", edits)

@@ -1,7 +1,6 @@
 """Masks: inverted, or not applied."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,7 +100,6 @@ def _masks(subject: Subject, shape: tuple[int, ...]) -> Iterator[tuple[str, np.n
       yield f"the inverse of {what}", ~fitted
   if len(shape) >= 2 and shape[-1] == shape[-2]:
     yield "a causal mask", np.tril(np.ones(shape[-2:], bool))
-    yield from _window_masks(subject, shape)
 
 
 def _held(subject: Subject) -> Iterator[tuple[str, np.ndarray]]:
@@ -136,40 +134,3 @@ def _fitted(bits: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
         full[axis] = size
       if all(f in (1, s) for f, s in zip(full, shape, strict=True)):
         yield mask.reshape(full)
-
-
-def _window_masks(subject: Subject, shape: tuple[int, ...]) -> Iterator[tuple[str, np.ndarray]]:
-  """The masks of shifted windows (Liu et al. 2021, fig. 4) for scores [b · windows, …, n, n]."""
-  side = math.isqrt(shape[-1])
-  if side * side != shape[-1] or len(shape) < 3:
-    return
-  program = subject.program
-  for node in program.of_type("Roll"):
-    _, rows, columns, *_ = (*program.shape(Ref(node.index)), 1, 1)
-    if rows % side or columns % side or shape[0] % (rows * columns // side**2):
-      continue
-    shift = int(np.abs(program.array(node.inputs[1])).ravel()[0])
-    allowed = shifted_windows(rows, columns, side, shift)
-    copies = shape[0] // len(allowed)
-    between = (1,) * (len(shape) - 3)
-    mask = np.tile(allowed, (copies, 1, 1)).reshape(shape[0], *between, *shape[-2:])
-    yield "the mask of shifted windows", mask
-
-
-def shifted_windows(rows: int, columns: int, side: int, shift: int) -> np.ndarray:
-  """Which pairs of a window's pixels were neighbours before the cyclic shift.
-
-  Returns:
-    [windows, side², side²] bool.
-  """
-  regions = np.zeros((rows, columns), int)
-  bands = (
-    slice(0, -side),
-    slice(-side, -shift or None),
-    slice(-shift, None) if shift else slice(0),
-  )
-  for n, (down, across) in enumerate(itertools.product(bands, bands)):
-    regions[down, across] = n
-  cut = regions.reshape(rows // side, side, columns // side, side).transpose(0, 2, 1, 3)
-  flat = cut.reshape(-1, side * side)
-  return flat[:, :, None] == flat[:, None, :]

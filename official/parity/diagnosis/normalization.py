@@ -2,15 +2,18 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from official.parity.diagnosis.execution import Tensors
 from official.parity.diagnosis.graphs import (
   SHAPING,
   Edge,
   after,
+  is_data,
   is_float,
   origin,
   reaches,
@@ -18,7 +21,16 @@ from official.parity.diagnosis.graphs import (
   with_attributes,
   with_input,
 )
-from official.parity.diagnosis.program import Edit, Edits, Function, Program, Ref
+from official.parity.diagnosis.program import (
+  Edit,
+  Edits,
+  Function,
+  Look,
+  Node,
+  Program,
+  Ref,
+  replace,
+)
 from official.parity.diagnosis.solving import name, solve
 from official.parity.diagnosis.subject import Subject, Trial
 from official.parity.diagnosis.wiring import ends, sources
@@ -68,37 +80,63 @@ def _with_epsilon(edge: Edge, number: float) -> Edit:
 
 
 class Moments(NamedTuple):
-  """Reductions that feed one square root: the means of `source`, and of its squared differences."""
+  """Mean and variance of `source` over `axes`, under a square root: recognized by their values."""
 
   source: Ref
-  mean: Ref
+  axes: tuple[int, ...]
+  means: tuple[Ref, ...]
   variance: Ref
   root: Ref
 
 
-def moments(program: Program) -> list[Moments]:
+@functools.lru_cache(maxsize=1)
+def moments(program: Program) -> tuple[Moments, ...]:
   """Each normalization that takes its statistics from what it normalizes."""
-  found = []
-  for root in program.of_type("Rsqrt", "Sqrt", "Pow"):
-    above = sorted(program.ancestors(root.inputs[:1]), reverse=True)
-    reductions = [i for i in above if program.nodes[i].type in ("Mean", "Sum")]
-    for variance, mean in itertools.pairwise(reductions[:2]):
-      source = program.nodes[mean].inputs[0]
-      if is_float(program, source) and len(program.shape(source)) > 1:
-        found.append(Moments(source, Ref(mean), Ref(variance), Ref(root.index)))
-  return found
+  return tuple(
+    found for root in program.of_type("Rsqrt", "Sqrt", "Pow") for found in _moments(program, root)
+  )
+
+
+def _moments(program: Program, root: Node) -> Iterator[Moments]:
+  refs = [Ref(i) for i in sorted(program.ancestors(root.inputs[:1]))]
+  refs = [ref for ref in refs if is_data(program, ref) and program.shape(ref)]
+  arrays = {ref: program.array(ref) for ref in refs}
+  shapes = set()
+  for source, x in arrays.items():
+    for axes in _subsets(x.ndim) if x.ndim > 1 and x.shape not in shapes else ():
+      variance = _equal(arrays, x.var(axes), source)
+      means = _equal(arrays, x.mean(axes), source)
+      if variance and means:
+        shapes.add(x.shape)
+        yield Moments(source, axes, tuple(means), variance[-1], Ref(root.index))
+
+
+def _subsets(rank: int) -> Iterator[tuple[int, ...]]:
+  for count in range(1, rank + 1):
+    yield from itertools.combinations(range(rank), count)
+
+
+def _equal(arrays: Mapping[Ref, np.ndarray], values: np.ndarray, after_: Ref) -> list[Ref]:
+  """Which arrays hold these values, in whatever shape, after the node of `after_`."""
+  return [
+    ref
+    for ref, array in arrays.items()
+    if ref.index > after_.index
+    and array.size == values.size
+    and np.allclose(array.ravel(), values.ravel(), 1e-5, 1e-7)
+  ]
 
 
 def axes(subject: Subject) -> Iterator[Trial]:
   """Statistics over other axes, or over other groups of channels."""
   program = subject.program
   for found in moments(program):
-    rank = len(program.shape(found.source))
-    for count in range(1, rank + 1):
-      for over in itertools.combinations(range(rank), count):
-        sentence = f"the original's statistics run over axes {over} of what is normalized"
-        average = lambda x, over=over: _spread(x, tf.reduce_mean(x, over, keepdims=True))  # noqa: E731
-        yield subject.trial("normalization_axis", sentence, _averaged(program, found, average))
+    for over in _subsets(len(program.shape(found.source))):
+      sentence = (
+        f"the candidate's statistics run over axes {found.axes}, the original's over {over}"
+      )
+      average = lambda x, over=over: tf.reduce_mean(x, over, keepdims=True)  # noqa: E731
+      yield subject.trial("normalization_axis", sentence, _averaged(program, found, average))
     yield from _groups(subject, found)
 
 
@@ -123,26 +161,74 @@ def _grouped(x: tf.Tensor, groups: int, channels: int, strided: bool) -> tf.Tens
   apart = [channels // groups, groups] if strided else [groups, channels // groups]
   flat = tf.reshape(x, [x.shape[0], -1, *apart])
   mean = tf.reduce_mean(flat, [1, 2] if strided else [1, 3], keepdims=True)
-  return tf.reshape(_spread(flat, mean), x.shape)
-
-
-def _spread(x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-  return tf.broadcast_to(mean, x.shape)
+  return tf.reshape(tf.broadcast_to(mean, flat.shape), x.shape)
 
 
 def _averaged(program: Program, found: Moments, average: Function) -> Edits:
-  """Statistics of the full shape in place of the reductions; what would shrink them lets pass."""
-  edits: Edits = {
-    ref.index: lambda inputs, look: [
-      average(tf.broadcast_to(inputs[0], program.shape(found.source)))
-    ]
-    for ref in (found.mean, found.variance)
-  }
-  reduced = {found.mean, found.variance}
+  """Statistics of the full shape in place of the reduced; what would reshape them lets pass."""
+
+  def mean(inputs: Tensors, look: Look) -> Tensors:
+    x = look(found.source)
+    return [tf.broadcast_to(average(x), x.shape)]
+
+  def variance(inputs: Tensors, look: Look) -> Tensors:
+    x = look(found.source)
+    return [tf.broadcast_to(average(tf.square(x - average(x))), x.shape)]
+
+  edits: Edits = {ref.index: mean for ref in found.means} | {found.variance.index: variance}
   for node in program.nodes:
-    if node.type in ("Squeeze", "Reshape") and node.inputs and node.inputs[0] in reduced:
-      edits[node.index] = lambda inputs, look: [inputs[0]]
+    if node.type in ("Squeeze", "Reshape") and node.inputs and node.inputs[0].index in edits:
+      edits.setdefault(node.index, lambda inputs, look: [inputs[0]])
   return edits
+
+
+def statistics(subject: Subject) -> Iterator[Trial]:
+  """Statistics of the batch against moving ones, where the mode does not change them."""
+  program = subject.program
+  for mean, variance, source in _stored(program):
+    x = program.value(source)
+    found = tf.nn.moments(x, list(range(x.shape.rank - 1)))
+    edits = {mean: replace(found[0]), variance: replace(found[1])}
+    sentence = "the candidate normalizes by moving statistics, the original by the batch's"
+    yield subject.trial("train_eval_mode", sentence, edits)
+  idle = [v for v in subject.unread if v.shape.rank == 1 and v.dtype.is_floating]
+  for found, (mean, variance) in itertools.product(
+    moments(program), itertools.permutations(idle, 2)
+  ):
+    edits = {
+      found.mean.index: replace(mean.value()),
+      found.variance.index: replace(variance.value()),
+    }
+    sentence = f"the candidate normalizes by the batch's statistics, the original by {mean.name}"
+    yield subject.trial("train_eval_mode", sentence, edits)
+
+
+def _shaped(program: Program, ref: Ref, variable: tf.Variable) -> tf.Tensor:
+  return tf.reshape(variable, program.shape(ref))
+
+
+def _stored(program: Program) -> Iterator[tuple[int, int, Ref]]:
+  """(mean, variance, what is normalized): nodes of variables, one of them under a square root."""
+  for root in program.of_type("Rsqrt", "Sqrt", "Pow"):
+    above = program.ancestors(root.inputs[:1])
+    below = program.descendants(root.index)
+    for variance in above & program.variables.keys():
+      shape = program.shape(Ref(variance))
+      means = [i for i in program.variables if i != variance and i in program.live]
+      for mean, ref in itertools.product(means, _normalized_by(program, below)):
+        if program.shape(Ref(mean)) == shape == program.shape(ref)[-len(shape) :]:
+          yield mean, variance, ref
+
+
+def _normalized_by(program: Program, below: frozenset[int]) -> Iterator[Ref]:
+  """What is multiplied with, or divided by, values that depend on a square root."""
+  for index in below:
+    node = program.nodes[index]
+    if node.type in ("Mul", "RealDiv"):
+      for ref in node.inputs:
+        source = origin(program, ref, {"Sub"})
+        if ref.index not in below and program.ancestors([source]) & set(program.arguments):
+          yield source
 
 
 def extra(subject: Subject) -> Iterator[Trial]:

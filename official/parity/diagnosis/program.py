@@ -99,6 +99,15 @@ class Program:
     return frozenset(found)
 
   @functools.cached_property
+  def varying(self) -> frozenset[int]:
+    """Nodes that depend on an argument."""
+    found = set(self.arguments)
+    for node in self.nodes:
+      if any(ref.index in found for ref in node.inputs):
+        found.add(node.index)
+    return frozenset(found)
+
+  @functools.cached_property
   def consumers(self) -> dict[Ref, list[tuple[int, int]]]:
     """Who reads a value: (node, which of its inputs)."""
     found: dict[Ref, list[tuple[int, int]]] = {}

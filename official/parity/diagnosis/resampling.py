@@ -17,19 +17,20 @@ REACH = 24  # Operations between the image and its resized form.
 def resized(subject: Subject) -> Iterator[Trial]:
   """Each resizing in all other ways; in its own too, which mends one in lower precision."""
   program = subject.program
+  kept: dict[tuple[Ref, tuple[int, ...]], dict[Resize, np.ndarray]] = {}
   for source, result in _resizings(program):
-    image, made = program.array(source), program.array(result)
-    ways = {way: _resized(image, way, made) for way in WAYS}
-    errors = {way: np.abs(array - made).max() for way, array in ways.items()}
-    same = [way for way in WAYS if errors[way] <= _ROUNDING * np.abs(made).max()]
-    if not same:
-      continue
-    for way, array in ways.items():
-      what = "precision_lost" if way in same else _cause(same, way)
+    made = program.array(result)
+    key = (source, made.shape)
+    if key not in kept:
+      kept[key] = {way: _resized(program.array(source), way, made.shape) for way in WAYS}
+    largest = _ROUNDING * np.abs(made).max()
+    same = [way for way, array in kept[key].items() if np.abs(array - made).max() <= largest]
+    for way, array in kept[key].items() if same else ():
+      cause_ = "precision_lost" if way in same else _cause(same, way)
       sentence = f"the candidate resizes {same[0]}; the original {way}"
       tensor = tf.constant(array, program.value(result).dtype)
       edits = {result.index: lambda inputs, look, tensor=tensor: [tensor]}
-      yield subject.trial(what, sentence, edits)
+      yield subject.trial(cause_, sentence, edits)
 
 
 def _cause(same: list[Resize], way: Resize) -> str:
@@ -41,8 +42,8 @@ def _cause(same: list[Resize], way: Resize) -> str:
   return "resize_method"
 
 
-def _resized(image: np.ndarray, way: Resize, made: np.ndarray) -> np.ndarray:
-  return resize(image.astype(np.float64), way, *made.shape[1:3]).astype(made.dtype)
+def _resized(image: np.ndarray, way: Resize, shape: tuple[int, ...]) -> np.ndarray:
+  return resize(image.astype(np.float64), way, *shape[1:3])
 
 
 def _resizings(program: Program) -> Iterator[tuple[Ref, Ref]]:
@@ -50,10 +51,6 @@ def _resizings(program: Program) -> Iterator[tuple[Ref, Ref]]:
   for node in program.nodes:
     ref = Ref(node.index)
     if node.index not in program.live or not _is_image(program, ref):
-      continue
-    if any(
-      _is_image(program, i) and _sizes(program, i) == _sizes(program, ref) for i in node.inputs
-    ):
       continue
     for source in _images_before(program, ref):
       b, h, w, c = program.shape(source)
@@ -67,10 +64,6 @@ def _is_image(program: Program, ref: Ref) -> bool:
   if not tensor or not is_float(program, ref) or tensor[ref.output].shape.rank != 4:
     return False
   return ref.index not in program.variables and program.nodes[ref.index].type != "ReadVariableOp"
-
-
-def _sizes(program: Program, ref: Ref) -> tuple[int, ...]:
-  return program.shape(ref)[1:3]
 
 
 def _images_before(program: Program, ref: Ref) -> Iterator[Ref]:

@@ -1,9 +1,10 @@
 """Finds the scalar that closes a gap, and the name that people give to such numbers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import tensorflow as tf
 
 from official.parity.diagnosis.program import Edits
 from official.parity.diagnosis.subject import Subject
@@ -13,7 +14,11 @@ HOPELESS = 0.9  # After the first step: what leaves more of the error than this 
 
 
 def solve(
-  subject: Subject, start: float, edits: Callable[[float], Edits], second: float | None = None
+  subject: Subject,
+  start: float,
+  edits: Callable[[float], Edits],
+  second: float | None = None,
+  guesses: Iterable[float] = (),
 ) -> float | None:
   """The number for which `edits(number)` gives the original's outputs; None where none does.
 
@@ -25,7 +30,13 @@ def solve(
     start: the candidate's number.
     edits: of the program, for a number.
     second: where to look next, nearby.
+    guesses: numbers to look at first, where outputs wave with the number.
   """
+  for guess in guesses:
+    if (
+      guess != start and subject.error(subject.program.run(edits(guess))) <= subject.evidence.limit
+    ):
+      return guess
   old, new = start, second if second is not None else (start * 1.01 if start else 0.01)
   last = _residual(subject, edits(old))
   best, found = np.inf, old
@@ -50,7 +61,10 @@ def solve(
 
 
 def _residual(subject: Subject, edits: Edits) -> np.ndarray | None:
-  return subject.residual(subject.program.run(edits))
+  try:
+    return subject.residual(subject.program.run(edits))
+  except tf.errors.InvalidArgumentError:  # A number of another shape than is wanted here.
+    return None
 
 
 def _unexplained(residual: np.ndarray, slope: np.ndarray) -> float:

@@ -9,8 +9,8 @@ import tf_keras
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from official.parity.diagnosis.evidence import leaves
 from official.parity.diagnosis.program import Call, Node, Program, Ref
+from official.parity.structures import leaves
 
 
 def trace(
@@ -41,7 +41,7 @@ def _trace(
     symbols = [_symbol(value) for value in flat]
     call_args, call_kwargs = tf.nest.pack_sequence_as((args, dict(kwargs)), symbols)
     structure = _Mode(function)(call_args, call_kwargs, training=training)
-    outputs = {name: tf.identity(tensor) for name, tensor in leaves(structure)}
+    outputs = {name: tf.identity(x) for name, x in leaves(structure) if tf.is_tensor(x)}
   arguments = [
     (symbol, value) for symbol, value in zip(symbols, flat, strict=True) if tf.is_tensor(value)
   ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from official.parity.diagnosis.execution import execute
-from official.parity.diagnosis.graphs import SINES, after, is_float, origin
+from official.parity.diagnosis.graphs import SINES, after, is_data, is_float, origin
 from official.parity.diagnosis.program import Edit, Edits, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
@@ -20,7 +20,7 @@ def concat_order(subject: Subject) -> Iterator[Trial]:
   program = subject.program
   for node in program.of_type(*JOINS):
     count = len(node.inputs) - (node.type == "ConcatV2")
-    if count < 2 or node.index in program.constants:
+    if count < 2 or not is_float(program, Ref(node.index)):
       continue
     waves = any(_kind_before(program, ref) in SINES for ref in node.inputs[:count])
     cause = "position_order" if waves else "concat_order"
@@ -123,7 +123,7 @@ def _without_term(subject: Subject) -> Iterator[Trial]:
   for node in program.of_type("AddV2", "Add", "AddN"):
     if len({program.shape(ref) for ref in node.inputs}) > 1 or len(node.inputs) < 2:
       continue
-    if all(_flows(program, ref) for ref in node.inputs):
+    if all(is_data(program, ref) for ref in node.inputs):
       for slot in range(len(node.inputs)):
         keep = [ref for n, ref in enumerate(node.inputs) if n != slot]
         edit = lambda inputs, look, keep=keep: [tf.add_n([look(ref) for ref in keep])]  # noqa: E731
@@ -149,7 +149,7 @@ def other_term(subject: Subject) -> Iterator[Trial]:
   """A sum of something else."""
   program = subject.program
   for node in program.of_type("AddV2", "Add"):
-    if not all(_flows(program, ref) for ref in node.inputs):
+    if not all(is_data(program, ref) for ref in node.inputs):
       continue
     for slot, now in enumerate(node.inputs):
       for term in flowing(program, node.index, program.shape(now)):
@@ -160,19 +160,13 @@ def other_term(subject: Subject) -> Iterator[Trial]:
           yield subject.trial("residual_missing", sentence, {node.index: edit})
 
 
-def _flows(program: Program, ref: Ref) -> bool:
-  source = origin(program, ref)
-  given = source.index in program.constants or source.index in program.variables
-  return not given and program.nodes[source.index].type != "ReadVariableOp"
-
-
 def flowing(program: Program, index: int, shape: tuple[int, ...]) -> Iterator[Ref]:
   """Float values of this shape that are made before node `index` from the call's arguments."""
   for node in program.nodes[:index]:
     if node.index in program.live and node.type != "Identity":
       for output in range(len(node.op.outputs)):
         ref = Ref(node.index, output)
-        if is_float(program, ref) and _flows(program, ref) and program.shape(ref) == shape:
+        if is_data(program, ref) and program.shape(ref) == shape:
           yield ref
 
 
