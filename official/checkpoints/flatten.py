@@ -53,7 +53,9 @@ def _leaves(root: Any) -> Iterator[tuple[str, Any]]:
     if name is None:
       stack.pop()
       continue
-    if len(stack) > MAX_DEPTH or len(name) > _MAX_NAME:
+    if len(name) > _MAX_NAME:
+      raise Unreadable(f"it has names of over {_MAX_NAME} characters: {shown(name)}", UNTRUSTED)
+    if len(stack) > MAX_DEPTH:
       raise Unreadable(f"it is nested more than {MAX_DEPTH} deep, or in itself", UNTRUSTED)
     children = _children(value)
     if children is None:

@@ -93,8 +93,9 @@ def _tensorflow_prefix(path: Path) -> Path | None:
     return _newest(path)
   if os.path.isfile(f"{path}.index"):
     return path
-  prefix = path.with_suffix("") if path.suffix.startswith((".index", ".data-")) else path
-  return prefix if prefix != path and os.path.isfile(f"{prefix}.index") else None
+  if path.suffix.startswith((".index", ".data-")) and os.path.isfile(path.with_suffix(".index")):
+    return path.with_suffix("")
+  return None
 
 
 def _newest(folder: Path) -> Path:

@@ -32,7 +32,7 @@ _DTYPES = {
 def header_length(data: memoryview) -> int | None:
   """The length of the header, if `data` begins as a safetensors file does."""
   length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-  looks_so = length <= MAX_HEADER and bytes(data[_LENGTH_BYTES : _LENGTH_BYTES + 1]) == b"{"
+  looks_so = length < 1 << 32 and bytes(data[_LENGTH_BYTES : _LENGTH_BYTES + 1]) == b"{"
   return length if looks_so else None
 
 
@@ -58,6 +58,8 @@ def read_safetensors(data: memoryview) -> tuple[dict[str, LazyArray], dict[str, 
 
 
 def _header(raw: memoryview, length: int) -> dict[str, Any]:
+  if length > MAX_HEADER:
+    raise Unreadable(f"its header of {length:,} bytes is larger than any checkpoint's", UNSUPPORTED)
   if len(raw) < length:
     raise Unreadable("its header is cut short")
   try:

@@ -388,6 +388,13 @@ QUIET = {
       *(tuple_of(number(4)), tuple_of(number(1)), FALSE, NONE, dict_of(text("neg"), b"\x88")),
     ),
   ),
+  "flags that are none": (
+    "_rebuild_tensor_v2 with odd arguments",
+    call(
+      *("torch._utils", "_rebuild_tensor_v2", storage(), number(0), tuple_of(number(4))),
+      *(tuple_of(number(1)), FALSE, NONE, text("conj")),
+    ),
+  ),
   "unknown flags": (
     "_rebuild_tensor_v2 with odd arguments",
     call(
@@ -535,6 +542,15 @@ QUIET = {
     "imports a name of over 256 characters",
     text("os") + text("a" * 300) + STACK_GLOBAL,
   ),
+  "imports a number": (
+    "imports something that is not a name",
+    text("os") + number(2) + STACK_GLOBAL,
+  ),
+  "imports from a number": (
+    "imports something that is not a name",
+    number(2) + text("system") + STACK_GLOBAL,
+  ),
+  "a name too long to print": ("names of over 1024 characters", dict_of(text("a" * 2000), NONE)),
   "imports what is no text": (
     "imports something that is not a name",
     number(1) + number(2) + STACK_GLOBAL,

@@ -309,6 +309,10 @@ def one(dtype="F32", shape=(4,), offsets=(0, 16)):
 
 SAFETENSORS = {
   "cut short": (tensors({"a": one()})[:-1], "cannot be in bytes 0 to 16"),
+  "a header of 26 MB": (
+    struct.pack("<Q", 26_000_000) + b"{}" + bytes(16),
+    "its header of 26,000,000 bytes is larger than any",
+  ),
   "cut in its header": (tensors({"a": one()})[:30], "header is cut short"),
   "a header that is no JSON": (tensors(b"{nope}"), "header is no JSON"),
   "a header that is not UTF-8": (tensors(b"{\xff}"), "header is no JSON"),
@@ -353,10 +357,10 @@ def test_safetensors(tmp_path, case):
 
 
 OTHERS = {
+  "a length of 5 GB": (struct.pack("<Q", 5 << 30) + b"{}" + bytes(16), "no known format"),
   "nothing": (b"", "it is empty"),
   "text": (b"hello, world, this is no checkpoint", "it is of no known format"),
   "zeros": (bytes(64), "it is of no known format"),
-  "a header of 26 MB": (struct.pack("<Q", 26_000_000) + b"{}" + bytes(16), "no known format"),
   "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "it is an HDF5 file, such as Keras writes"),
   "a numpy array": (b"\x93NUMPY" + bytes(64), "it is a single numpy array"),
   "a web page": (b"<!DOCTYPE html>" + bytes(64), "it is a web page"),
