@@ -33,7 +33,11 @@ class StepDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 
 def clip_by_global_norm(gradients: Sequence[tf.Tensor], limit: float) -> list[tf.Tensor]:
-  """Scales all gradients down together where their norm exceeds `limit`, as PyTorch does it."""
+  """Scales all gradients down together where their norm exceeds `limit`, as PyTorch does it.
+
+  Gradients of tables, which TensorFlow keeps sparse, become dense.
+  """
+  gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
   norm = tf.sqrt(tf.add_n([tf.reduce_sum(gradient**2) for gradient in gradients]))
   scale = tf.minimum(limit / (norm + 1e-6), 1)
   return [gradient * scale for gradient in gradients]

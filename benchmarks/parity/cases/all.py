@@ -1,30 +1,52 @@
-"""Every block's case, by name."""
+"""Every block, by name, and the same blocks in other sizes."""
 
+from benchmarks.parity.cases import swin, transformer
 from benchmarks.parity.cases.block import Block
-from benchmarks.parity.cases.decoder import DECODER_MODULE
-from benchmarks.parity.cases.heads import MLP_HEAD_BLOCK
-from benchmarks.parity.cases.maskformer import MASKFORMER
-from benchmarks.parity.cases.pixel_decoder import PIXEL_DECODER_BLOCK
-from benchmarks.parity.cases.position import POSITION_BLOCK
-from benchmarks.parity.cases.resnet import RESNET, STAGE_BLOCK
-from benchmarks.parity.cases.swin import MERGING_BLOCK, SWIN, SWIN_BLOCK
-from benchmarks.parity.cases.transformer import ATTENTION_BLOCK, DECODER_BLOCK, ENCODER_BLOCK
+from benchmarks.parity.cases.decoder import transformer_decoder
+from benchmarks.parity.cases.heads import mlp_head
+from benchmarks.parity.cases.maskformer import maskformer
+from benchmarks.parity.cases.pixel_decoder import pixel_decoder
+from benchmarks.parity.cases.position import sine_position
+from benchmarks.parity.cases.resnet import resnet, resnet_stage
 
 BLOCKS: dict[str, Block] = {
   block.name: block
   for block in (
-    ATTENTION_BLOCK,
-    ENCODER_BLOCK,
-    DECODER_BLOCK,
-    DECODER_MODULE,
-    SWIN_BLOCK,
-    MERGING_BLOCK,
-    SWIN,
-    STAGE_BLOCK,
-    RESNET,
-    PIXEL_DECODER_BLOCK,
-    POSITION_BLOCK,
-    MLP_HEAD_BLOCK,
-    MASKFORMER,
+    transformer.attention(),
+    transformer.encoder_layer(),
+    transformer.decoder_layer(),
+    transformer_decoder(),
+    swin.swin_block(),
+    swin.patch_merging(),
+    swin.swin(),
+    resnet_stage(),
+    resnet(),
+    pixel_decoder(),
+    sine_position(),
+    mlp_head(),
+    maskformer(),
+  )
+}
+
+_OTHER = transformer.Sizes(width=20, heads=2, hidden=28, queries=9, memory=13)
+_OTHER_SWIN = swin.Sizes(
+  width=16, window=3, heads=(4, 2), grid=(10, 5), odd_grid=(6, 9), image=(29, 22)
+)
+OTHER_SIZES: dict[str, Block] = {
+  block.name: block
+  for block in (
+    transformer.attention(_OTHER),
+    transformer.encoder_layer(_OTHER),
+    transformer.decoder_layer(_OTHER),
+    transformer_decoder((14, 6, 4)),
+    swin.swin_block(_OTHER_SWIN),
+    swin.patch_merging(_OTHER_SWIN),
+    swin.swin(_OTHER_SWIN),
+    resnet_stage((7, 6)),
+    resnet((30, 25)),
+    pixel_decoder(((12, 8, 11), (20, 4, 6))),
+    sine_position(28, (6, 8)),
+    mlp_head(8),
+    maskformer((33, 29)),
   )
 }

@@ -160,6 +160,11 @@ def draw_weights(module: torch.nn.Module, seed: int) -> None:
     tensor.data.copy_(values)
 
 
+def halves(grid: tuple[int, int]) -> tuple[int, int]:
+  """Pixels after a stride of 2."""
+  return -(-grid[0] // 2), -(-grid[1] // 2)
+
+
 def regression(targets: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
   """Both sides' half mean square of outputs against the batch's "target0", "target1", …"""
 

@@ -10,15 +10,12 @@ from benchmarks.parity.cases.resnet import resnet_config
 from benchmarks.parity.cases.transformer import (
   ACTIVATION_INSIDE,
   DECODER_LAYER,
-  HEADS,
-  HIDDEN,
-  WIDTH,
+  SIZES,
   detr_config,
 )
 from official.parity.case import Excuse
 
 QUERIES, DEPTH = 7, 2
-_FEATURES = (20, 3, 5)
 
 DECODER = (
   Same("input_projection", "projection", "conv"),
@@ -49,17 +46,24 @@ def maskformer_config() -> MaskFormerConfig:
   )
 
 
-DECODER_MODULE = Block(
-  name="transformer_decoder",
-  module=lambda: MaskFormerTransformerModule(_FEATURES[0], maskformer_config()),
-  layer=lambda: TransformerDecoder(WIDTH, HEADS, HIDDEN, DEPTH, QUERIES),
-  forward=lambda module, batch: module(batch["features"]).last_hidden_state,
-  call=lambda layer, batch, training: layer(batch["features"]),
-  table=(*DECODER, Same(":last_hidden_state", "")),
-  batch=lambda generator: {
-    "features": generator.standard_normal([2, *_FEATURES]),
-    "target0": generator.standard_normal([2, QUERIES, WIDTH]),
-  },
-  losses=regression(1),
-  excuses=decoder_excuses(""),
-)
+def transformer() -> TransformerDecoder:
+  """Ours, of the sizes of `maskformer_config`."""
+  return TransformerDecoder(SIZES.width, SIZES.heads, SIZES.hidden, DEPTH, QUERIES, name="decoder")
+
+
+def transformer_decoder(features: tuple[int, int, int] = (20, 3, 5)) -> Block:
+  """Queries look at features, [c, h, w], twice."""
+  return Block(
+    name="transformer_decoder",
+    module=lambda: MaskFormerTransformerModule(features[0], maskformer_config()),
+    layer=transformer,
+    forward=lambda module, batch: module(batch["features"]).last_hidden_state,
+    call=lambda layer, batch, training: layer(batch["features"]),
+    table=(*DECODER, Same(":last_hidden_state", "")),
+    batch=lambda generator: {
+      "features": generator.standard_normal([2, *features]),
+      "target0": generator.standard_normal([2, QUERIES, SIZES.width]),
+    },
+    losses=regression(1),
+    excuses=decoder_excuses(""),
+  )

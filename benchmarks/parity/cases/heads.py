@@ -14,17 +14,20 @@ EXCUSES = {
   "{i}": "hands on what its last step returns",
 }
 
-MLP_HEAD_BLOCK = Block(
-  name="mlp_head",
-  module=lambda: MaskformerMLPPredictionHead(_INPUT, _HIDDEN, _OUTPUT),
-  layer=lambda: MlpHead(_HIDDEN, _OUTPUT),
-  forward=lambda module, batch: module(batch["queries"]),
-  call=lambda layer, batch, training: layer(batch["queries"]),
-  table=MLP_HEAD,
-  batch=lambda generator: {
-    "queries": generator.standard_normal([2, 5, _INPUT]),
-    "target0": generator.standard_normal([2, 5, _OUTPUT]),
-  },
-  losses=regression(1),
-  excuses=excuses("", EXCUSES),
-)
+
+def mlp_head(queries: int = 5) -> Block:
+  """The head on some queries."""
+  return Block(
+    name="mlp_head",
+    module=lambda: MaskformerMLPPredictionHead(_INPUT, _HIDDEN, _OUTPUT),
+    layer=lambda: MlpHead(_HIDDEN, _OUTPUT),
+    forward=lambda module, batch: module(batch["queries"]),
+    call=lambda layer, batch, training: layer(batch["queries"]),
+    table=MLP_HEAD,
+    batch=lambda generator: {
+      "queries": generator.standard_normal([2, queries, _INPUT]),
+      "target0": generator.standard_normal([2, queries, _OUTPUT]),
+    },
+    losses=regression(1),
+    excuses=excuses("", EXCUSES),
+  )

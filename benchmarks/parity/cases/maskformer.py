@@ -1,5 +1,6 @@
 """The whole MaskFormer on a small ResNet, with its losses on given matches."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,6 @@ import numpy as np
 import torch
 from transformers.models.maskformer.modeling_maskformer import MaskFormerForInstanceSegmentation
 
-from benchmarks.parity.blocks.decoder import TransformerDecoder
 from benchmarks.parity.blocks.heads import MaskHeads
 from benchmarks.parity.blocks.losses import maskformer_losses
 from benchmarks.parity.blocks.maskformer import MaskFormer
@@ -18,14 +18,14 @@ from benchmarks.parity.cases.block import Block
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.decoder import (
   DECODER,
-  DEPTH,
   QUERIES,
   decoder_excuses,
   maskformer_config,
+  transformer,
 )
 from benchmarks.parity.cases.heads import EXCUSES as HEAD_EXCUSES
 from benchmarks.parity.cases.heads import MLP_HEAD
-from benchmarks.parity.cases.transformer import HEADS, HIDDEN, WIDTH
+from benchmarks.parity.cases.transformer import SIZES
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse
 
@@ -55,15 +55,15 @@ _EXCUSES = (
 )
 
 
-def _batch(generator: np.random.Generator) -> Arrays:
+def _batch(image: tuple[int, int], generator: np.random.Generator) -> Arrays:
   """Images with three objects each, which are matched to queries already."""
-  masks = np.zeros([2, OBJECTS, *resnet.IMAGE])
-  for mask in masks.reshape(-1, *resnet.IMAGE):
+  masks = np.zeros([2, OBJECTS, *image])
+  for mask in masks.reshape(-1, *image):
     top, left = generator.integers(0, 15, 2)
     height, width = generator.integers(5, 12, 2)
     mask[top : top + height, left : left + width] = 1
   return {
-    "image": generator.standard_normal([2, 3, *resnet.IMAGE]),
+    "image": generator.standard_normal([2, 3, *image]),
     "classes": generator.integers(0, CLASSES, [2, OBJECTS]),
     "masks": masks,
     "queries": np.stack([generator.permutation(QUERIES)[:OBJECTS] for _ in range(2)]),
@@ -93,23 +93,25 @@ def build() -> MaskFormer:
   return MaskFormer(
     ResNet(resnet.STEM, resnet.FILTERS, resnet.DEPTHS, name="backbone"),
     PixelDecoder(pixel_decoder.WIDTH, pixel_decoder.MASK_WIDTH, 2, name="pixel_decoder"),
-    TransformerDecoder(WIDTH, HEADS, HIDDEN, DEPTH, QUERIES, name="decoder"),
-    MaskHeads(CLASSES, WIDTH, pixel_decoder.MASK_WIDTH, name="heads"),
+    transformer(),
+    MaskHeads(CLASSES, SIZES.width, pixel_decoder.MASK_WIDTH, name="heads"),
   )
 
 
-MASKFORMER = Block(
-  name="maskformer",
-  module=lambda: MaskFormerForInstanceSegmentation(maskformer_config()),
-  layer=build,
-  forward=lambda module, batch: module(batch["image"]),
-  call=lambda layer, batch, training: layer(batch["image"], training=training),
-  table=_TABLE,
-  batch=_batch,
-  losses=(_original_losses, maskformer_losses),
-  batch_layouts={"masks": "b n h w -> b n h w"},
-  trained=True,
-  size=resnet.IMAGE,
-  ignored=(Ignore("criterion.empty_weight", "a constant of our loss"),),
-  excuses=_EXCUSES,
-)
+def maskformer(image: tuple[int, int] = resnet.IMAGE) -> Block:
+  """The whole network."""
+  return Block(
+    name="maskformer",
+    module=lambda: MaskFormerForInstanceSegmentation(maskformer_config()),
+    layer=build,
+    forward=lambda module, batch: module(batch["image"]),
+    call=lambda layer, batch, training: layer(batch["image"], training=training),
+    table=_TABLE,
+    batch=functools.partial(_batch, image),
+    losses=(_original_losses, maskformer_losses),
+    batch_layouts={"masks": "b n h w -> b n h w"},
+    trained=True,
+    size=image,
+    ignored=(Ignore("criterion.empty_weight", "a constant of our loss"),),
+    excuses=_EXCUSES,
+  )

@@ -1,4 +1,4 @@
-"""MaskFormer's pixel decoder: three features, none twice as large as the next."""
+"""MaskFormer's pixel decoder."""
 
 from transformers.models.maskformer.modeling_maskformer import MaskFormerPixelDecoder
 
@@ -23,22 +23,29 @@ EXCUSES = {
   "fpn:{i}": "hands on what its layers return",
 }
 
-PIXEL_DECODER_BLOCK = Block(
-  name="pixel_decoder",
-  module=lambda: MaskFormerPixelDecoder(
-    in_features=_FEATURES[-1][0],
-    lateral_widths=[widths[0] for widths in _FEATURES[:-1]],
-    feature_size=WIDTH,
-    mask_feature_size=MASK_WIDTH,
-  ),
-  layer=lambda: PixelDecoder(WIDTH, MASK_WIDTH, len(_FEATURES)),
-  forward=lambda module, batch: module([batch[f"feature{i}"] for i in range(3)]).last_hidden_state,
-  call=lambda layer, batch, training: layer([batch[f"feature{i}"] for i in range(3)]),
-  table=(*PIXEL_DECODER, Same(":last_hidden_state", "")),
-  batch=lambda generator: {
-    **{f"feature{i}": generator.standard_normal([2, *size]) for i, size in enumerate(_FEATURES)},
-    "target0": generator.standard_normal([2, MASK_WIDTH, *_FEATURES[0][1:]]),
-  },
-  losses=regression(1),
-  excuses=excuses("", EXCUSES),
-)
+_Features = tuple[tuple[int, int, int], ...]
+
+
+def pixel_decoder(features: _Features = ((10, 9, 13), (14, 5, 7), (18, 3, 4))) -> Block:
+  """A pyramid over features [c, h, w], finest first; none is twice as large as the next."""
+  count = len(features)
+  inputs = lambda batch: [batch[f"feature{index}"] for index in range(count)]  # noqa: E731
+  return Block(
+    name="pixel_decoder",
+    module=lambda: MaskFormerPixelDecoder(
+      in_features=features[-1][0],
+      lateral_widths=[feature[0] for feature in features[:-1]],
+      feature_size=WIDTH,
+      mask_feature_size=MASK_WIDTH,
+    ),
+    layer=lambda: PixelDecoder(WIDTH, MASK_WIDTH, count),
+    forward=lambda module, batch: module(inputs(batch)).last_hidden_state,
+    call=lambda layer, batch, training: layer(inputs(batch)),
+    table=(*PIXEL_DECODER, Same(":last_hidden_state", "")),
+    batch=lambda generator: {
+      **{f"feature{i}": generator.standard_normal([2, *size]) for i, size in enumerate(features)},
+      "target0": generator.standard_normal([2, MASK_WIDTH, *features[0][1:]]),
+    },
+    losses=regression(1),
+    excuses=excuses("", EXCUSES),
+  )

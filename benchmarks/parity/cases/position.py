@@ -1,5 +1,7 @@
 """MaskFormer's sine position encoding, of images that are padded below and on the right."""
 
+import functools
+
 import numpy as np
 import torch
 from transformers.models.maskformer.modeling_maskformer import MaskFormerSinePositionEmbedding
@@ -9,14 +11,12 @@ from benchmarks.parity.cases.block import Block
 from benchmarks.parity.cases.correspondence import Same
 from official.parity.case import Arrays
 
-_WIDTH, _HEIGHT, _COLUMNS = 20, 5, 7
 
-
-def _batch(generator: np.random.Generator) -> Arrays:
-  valid = np.zeros([2, _HEIGHT, _COLUMNS], bool)
+def _batch(width: int, grid: tuple[int, int], generator: np.random.Generator) -> Arrays:
+  valid = np.zeros([2, *grid], bool)
   for image in valid:
-    image[: generator.integers(2, _HEIGHT), : generator.integers(3, _COLUMNS)] = True
-  return {"valid": valid, "like": generator.standard_normal([2, _WIDTH, _HEIGHT, _COLUMNS])}
+    image[: generator.integers(2, grid[0]), : generator.integers(3, grid[1])] = True
+  return {"valid": valid, "like": generator.standard_normal([2, width, *grid])}
 
 
 def _encode(
@@ -26,12 +26,14 @@ def _encode(
   return module(like.shape, like.device, like.dtype, batch["valid"])
 
 
-POSITION_BLOCK = Block(
-  name="sine_position",
-  module=lambda: MaskFormerSinePositionEmbedding(_WIDTH // 2, normalize=True),
-  layer=lambda: SinePosition(_WIDTH),
-  forward=_encode,
-  call=lambda layer, batch, training: layer(batch["valid"]),
-  table=(Same("", ""),),
-  batch=_batch,
-)
+def sine_position(width: int = 20, grid: tuple[int, int] = (5, 7)) -> Block:
+  """Positions of valid pixels."""
+  return Block(
+    name="sine_position",
+    module=lambda: MaskFormerSinePositionEmbedding(width // 2, normalize=True),
+    layer=lambda: SinePosition(width),
+    forward=_encode,
+    call=lambda layer, batch, training: layer(batch["valid"]),
+    table=(Same("", ""),),
+    batch=functools.partial(_batch, width, grid),
+  )

@@ -4,12 +4,12 @@ from transformers.models.resnet.configuration_resnet import ResNetConfig
 from transformers.models.resnet.modeling_resnet import ResNetBackbone, ResNetStage
 
 from benchmarks.parity.blocks.resnet import ResNet, Stage
-from benchmarks.parity.cases.block import Block, regression
+from benchmarks.parity.cases.block import Block, halves, regression
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Excuse
 
 STEM, FILTERS, DEPTHS = 8, (16, 28), (2, 1)
-IMAGE = (27, 34)  # Stem 7 × 9, then 4 × 5: odd and even sides at stride 2.
+IMAGE = (27, 34)  # 7 × 9 pixels behind the stem, then 4 × 5: odd and even sides at stride 2.
 
 _CONV_NORM = (
   Same("convolution", "conv", "conv_no_bias"),
@@ -59,35 +59,41 @@ def resnet_config() -> ResNetConfig:
   return ResNetConfig(**sizes, out_features=["stage1", "stage2"])
 
 
-STAGE_BLOCK = Block(
-  name="resnet_stage",
-  module=lambda: ResNetStage(resnet_config(), 12, 20, stride=2, depth=2),
-  layer=lambda: Stage(20, 2),
-  forward=lambda module, batch: module(batch["features"]),
-  call=lambda layer, batch, training: layer(batch["features"], training=training),
-  table=(*_LAYERS, Same("", "")),
-  batch=lambda generator: {
-    "features": generator.standard_normal([3, 12, 8, 11]),
-    "target0": generator.standard_normal([3, 20, 4, 6]),
-  },
-  losses=regression(1),
-  excuses=excuses("", _STAGE_OF_TWO),
-)
+def resnet_stage(grid: tuple[int, int] = (8, 11)) -> Block:
+  """Two bottlenecks, the first at stride 2."""
+  return Block(
+    name="resnet_stage",
+    module=lambda: ResNetStage(resnet_config(), 12, 20, stride=2, depth=2),
+    layer=lambda: Stage(20, 2),
+    forward=lambda module, batch: module(batch["features"]),
+    call=lambda layer, batch, training: layer(batch["features"], training=training),
+    table=(*_LAYERS, Same("", "")),
+    batch=lambda generator: {
+      "features": generator.standard_normal([3, 12, *grid]),
+      "target0": generator.standard_normal([3, 20, *halves(grid)]),
+    },
+    losses=regression(1),
+    excuses=excuses("", _STAGE_OF_TWO),
+  )
 
-RESNET = Block(
-  name="resnet",
-  module=lambda: ResNetBackbone(resnet_config()),
-  layer=lambda: ResNet(STEM, FILTERS, DEPTHS),
-  forward=lambda module, batch: module(batch["image"]).feature_maps,
-  call=lambda layer, batch, training: layer(batch["image"], training=training),
-  table=(*BACKBONE, Same(":feature_maps.{i}", ":{i}")),
-  batch=lambda generator: {
-    "image": generator.standard_normal([2, 3, *IMAGE]),
-    "target0": generator.standard_normal([2, FILTERS[0], 7, 9]),
-    "target1": generator.standard_normal([2, FILTERS[1], 4, 5]),
-  },
-  losses=regression(2),
-  trained=True,
-  size=IMAGE,
-  excuses=backbone_excuses(""),
-)
+
+def resnet(image: tuple[int, int] = IMAGE) -> Block:
+  """A backbone: stem and two stages."""
+  fine = halves(halves(image))
+  return Block(
+    name="resnet",
+    module=lambda: ResNetBackbone(resnet_config()),
+    layer=lambda: ResNet(STEM, FILTERS, DEPTHS),
+    forward=lambda module, batch: module(batch["image"]).feature_maps,
+    call=lambda layer, batch, training: layer(batch["image"], training=training),
+    table=(*BACKBONE, Same(":feature_maps.{i}", ":{i}")),
+    batch=lambda generator: {
+      "image": generator.standard_normal([2, 3, *image]),
+      "target0": generator.standard_normal([2, FILTERS[0], *fine]),
+      "target1": generator.standard_normal([2, FILTERS[1], *halves(fine)]),
+    },
+    losses=regression(2),
+    trained=True,
+    size=image,
+    excuses=backbone_excuses(""),
+  )

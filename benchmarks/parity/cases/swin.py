@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from transformers.models.swin.configuration_swin import SwinConfig
 from transformers.models.swin.modeling_swin import SwinBackbone, SwinLayer, SwinPatchMerging
@@ -10,16 +11,35 @@ from transformers.models.swin.modeling_swin import SwinBackbone, SwinLayer, Swin
 from benchmarks.parity.blocks.patches import PatchMerging
 from benchmarks.parity.blocks.swin import SwinBlock
 from benchmarks.parity.blocks.swin_backbone import Swin
-from benchmarks.parity.cases.block import Block, regression
+from benchmarks.parity.cases.block import Block, halves, regression
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.transformer import ACTIVATION_INSIDE, MLP
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays
 
-WIDTH, WINDOW, HEADS = 12, 4, (2, 3)
-_GRID = (7, 10)  # Neither side divides into windows.
-_ODD_GRID = (5, 8)
-_IMAGE = (30, 37)  # 8 × 10 patches, then 4 × 5.
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+  """Of Swins and what they are given.
+
+  Attributes:
+    width: channels of the first stage.
+    window: side of a window.
+    heads: of both stages.
+    grid: pixels of a block's feature; neither side divides into windows.
+    odd_grid: pixels of what is merged.
+    image: pixels of a backbone's image; patches are 4 × 4.
+  """
+
+  width: int = 12
+  window: int = 4
+  heads: tuple[int, int] = (2, 3)
+  grid: tuple[int, int] = (7, 10)
+  odd_grid: tuple[int, int] = (5, 8)
+  image: tuple[int, int] = (30, 37)
+
+
+SIZES = Sizes()
 
 _ROWS = "b (h w) c -> b h w c"
 _ATTENTION = (
@@ -72,17 +92,18 @@ _BACKBONE_EXCUSES = {
 _UNUSED = Ignore("swin.layernorm.{name}", "no output of the backbone depends on it")
 
 
-def _config() -> SwinConfig:
+def _config(sizes: Sizes) -> SwinConfig:
   # Not "eager": that computes softmax in float32, whatever the model's dtype.
-  sizes = {"embed_dim": WIDTH, "depths": [2, 2], "num_heads": list(HEADS), "window_size": WINDOW}
+  stages = {"depths": [2, 2], "num_heads": list(sizes.heads), "window_size": sizes.window}
   features = {"out_features": ["stage1", "stage2"], "drop_path_rate": 0.0}
-  return SwinConfig(**sizes, **features, attn_implementation="sdpa")
+  return SwinConfig(embed_dim=sizes.width, **stages, **features, attn_implementation="sdpa")
 
 
-def _grid_batch(grid: tuple[int, int], output: tuple[int, ...]) -> Callable[..., Arrays]:
+def _batch(name: str, *shapes: tuple[int, ...]) -> Callable[[np.random.Generator], Arrays]:
+  """The first of `shapes` is the input's, the others are the targets'; [c, h, w] each."""
+  names = [name, *(f"target{index}" for index in range(len(shapes) - 1))]
   return lambda generator: {
-    "features": generator.standard_normal([2, WIDTH, *grid]),
-    "target0": generator.standard_normal([2, *output]),
+    name: generator.standard_normal([2, *shape]) for name, shape in zip(names, shapes, strict=True)
   }
 
 
@@ -96,46 +117,58 @@ def _maps(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
   return x.transpose(1, 2).unflatten(2, (height, width))
 
 
-SWIN_BLOCK = Block(
-  name="swin_block",
-  module=lambda: SwinLayer(_config(), WIDTH, _GRID, HEADS[0], shift_size=WINDOW // 2),
-  layer=lambda: SwinBlock(WIDTH, HEADS[0], WINDOW, WINDOW // 2),
-  forward=lambda module, batch: _maps(module(_rows(batch["features"]), _GRID)[0], *_GRID),
-  call=lambda layer, batch, training: layer(batch["features"]),
-  table=_BLOCK,
-  batch=_grid_batch(_GRID, (WIDTH, *_GRID)),
-  losses=regression(1),
-  excuses=excuses("", _BLOCK_EXCUSES),
-)
+def swin_block(sizes: Sizes = SIZES) -> Block:
+  """One block with shifted windows."""
+  width, grid, shift = sizes.width, sizes.grid, sizes.window // 2
+  return Block(
+    name="swin_block",
+    module=lambda: SwinLayer(_config(sizes), width, grid, sizes.heads[0], shift_size=shift),
+    layer=lambda: SwinBlock(width, sizes.heads[0], sizes.window, shift),
+    forward=lambda module, batch: _maps(module(_rows(batch["features"]), grid)[0], *grid),
+    call=lambda layer, batch, training: layer(batch["features"]),
+    table=_BLOCK,
+    batch=_batch("features", (width, *grid), (width, *grid)),
+    losses=regression(1),
+    excuses=excuses("", _BLOCK_EXCUSES),
+  )
 
-MERGING_BLOCK = Block(
-  name="patch_merging",
-  module=lambda: SwinPatchMerging(WIDTH),
-  layer=PatchMerging,
-  forward=lambda module, batch: _maps(module(_rows(batch["features"]), _ODD_GRID), 3, 4),
-  call=lambda layer, batch, training: layer(batch["features"]),
-  table=_MERGING,
-  batch=_grid_batch(_ODD_GRID, (2 * WIDTH, 3, 4)),
-  losses=regression(1),
-)
 
-SWIN = Block(
-  name="swin",
-  module=lambda: SwinBackbone(_config()),
-  layer=lambda: Swin(WIDTH, (2, 2), HEADS, WINDOW),
-  forward=lambda module, batch: module(batch["image"]).feature_maps,
-  call=lambda layer, batch, training: layer(batch["image"]),
-  table=_BACKBONE,
-  batch=lambda generator: {
-    "image": generator.standard_normal([2, 3, *_IMAGE]),
-    "target0": generator.standard_normal([2, WIDTH, 8, 10]),
-    "target1": generator.standard_normal([2, 2 * WIDTH, 4, 5]),
-  },
-  losses=regression(2),
-  trained=True,
-  ignored=(_UNUSED,),
-  excuses=(
-    *excuses("swin.encoder.layers.{s}.blocks.{i}", _BLOCK_EXCUSES),
-    *excuses("", _BACKBONE_EXCUSES),
-  ),
-)
+def patch_merging(sizes: Sizes = SIZES) -> Block:
+  """Four pixels into one."""
+  width, grid = sizes.width, sizes.odd_grid
+  return Block(
+    name="patch_merging",
+    module=lambda: SwinPatchMerging(width),
+    layer=PatchMerging,
+    forward=lambda module, batch: _maps(module(_rows(batch["features"]), grid), *halves(grid)),
+    call=lambda layer, batch, training: layer(batch["features"]),
+    table=_MERGING,
+    batch=_batch("features", (width, *grid), (2 * width, *halves(grid))),
+    losses=regression(1),
+  )
+
+
+def swin(sizes: Sizes = SIZES) -> Block:
+  """A backbone: embedding, two stages of two blocks, merging between them."""
+  patches = -(-sizes.image[0] // 4), -(-sizes.image[1] // 4)
+  return Block(
+    name="swin",
+    module=lambda: SwinBackbone(_config(sizes)),
+    layer=lambda: Swin(sizes.width, (2, 2), sizes.heads, sizes.window),
+    forward=lambda module, batch: module(batch["image"]).feature_maps,
+    call=lambda layer, batch, training: layer(batch["image"]),
+    table=_BACKBONE,
+    batch=_batch(
+      "image",
+      (3, *sizes.image),
+      (sizes.width, *patches),
+      (2 * sizes.width, *halves(patches)),
+    ),
+    losses=regression(2),
+    trained=True,
+    ignored=(_UNUSED,),
+    excuses=(
+      *excuses("swin.encoder.layers.{s}.blocks.{i}", _BLOCK_EXCUSES),
+      *excuses("", _BACKBONE_EXCUSES),
+    ),
+  )

@@ -1,6 +1,12 @@
 """DETR's attention, encoder layer and decoder layer."""
 
+import dataclasses
+import functools
+from collections.abc import Mapping
+
 import numpy as np
+import tensorflow as tf
+import tf_keras
 import torch
 from transformers.models.detr import modeling_detr
 from transformers.models.detr.configuration_detr import DetrConfig
@@ -13,8 +19,29 @@ from benchmarks.parity.cases.block import Block, regression
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Arrays, Excuse
 
-WIDTH, HEADS, HIDDEN = 24, 3, 40
-_BATCH, _QUERIES, _MEMORY = 2, 5, 11
+_BATCH = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+  """Of a layer and what it is given.
+
+  Attributes:
+    width: channels.
+    heads: of every attention.
+    hidden: channels inside the MLP.
+    queries: how many.
+    memory: how many tokens the queries look at.
+  """
+
+  width: int = 24
+  heads: int = 3
+  hidden: int = 40
+  queries: int = 5
+  memory: int = 11
+
+
+SIZES = Sizes()
 
 ATTENTION = (
   Same("q_proj", "query", "linear"),
@@ -46,12 +73,12 @@ ENCODER_EXCUSES = {"self_attn:1": WEIGHTS_UNSEEN, "mlp.activation_fn": ACTIVATIO
 DECODER_EXCUSES = ENCODER_EXCUSES | {"encoder_attn:1": WEIGHTS_UNSEEN}
 
 
-def detr_config(**changes: object) -> MaskFormerDetrConfig:
+def detr_config(sizes: Sizes = SIZES, **changes: object) -> MaskFormerDetrConfig:
   """A small DETR without dropout; attention in the model's own dtype."""
-  sizes = {"d_model": WIDTH, "encoder_attention_heads": HEADS, "decoder_attention_heads": HEADS}
-  hidden = {"encoder_ffn_dim": HIDDEN, "decoder_ffn_dim": HIDDEN}
+  heads = {"encoder_attention_heads": sizes.heads, "decoder_attention_heads": sizes.heads}
+  hidden = {"encoder_ffn_dim": sizes.hidden, "decoder_ffn_dim": sizes.hidden}
   quiet = {"dropout": 0.0, "attn_implementation": "eager", "use_timm_backbone": False}
-  return MaskFormerDetrConfig(**sizes | hidden | quiet | changes)
+  return MaskFormerDetrConfig(d_model=sizes.width, **heads | hidden | quiet | changes)
 
 
 def additive(valid: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -66,90 +93,101 @@ def _lengths(valid: int, generator: np.random.Generator) -> np.ndarray:
   return np.arange(valid)[None] < lengths
 
 
-def _attention_batch(generator: np.random.Generator) -> Arrays:
+def _batch(sizes: Sizes, generator: np.random.Generator) -> Arrays:
+  queries, memory = (
+    [_BATCH, sizes.queries, sizes.width],
+    [_BATCH, sizes.memory, sizes.width],
+  )
   return {
-    "queries": generator.standard_normal([_BATCH, _QUERIES, WIDTH]),
-    "memory": generator.standard_normal([_BATCH, _MEMORY, WIDTH]),
-    "positions": generator.standard_normal([_BATCH, _QUERIES, WIDTH]),
-    "memory_positions": generator.standard_normal([_BATCH, _MEMORY, WIDTH]),
-    "valid": _lengths(_MEMORY, generator),
-    "target0": generator.standard_normal([_BATCH, _QUERIES, WIDTH]),
+    "queries": generator.standard_normal(queries),
+    "memory": generator.standard_normal(memory),
+    "positions": generator.standard_normal(queries),
+    "memory_positions": generator.standard_normal(memory),
+    "valid": _lengths(sizes.memory, generator),
+    "target0": generator.standard_normal(queries),
   }
 
 
-def _encoder_batch(generator: np.random.Generator) -> Arrays:
-  return {
-    "memory": generator.standard_normal([_BATCH, _MEMORY, WIDTH]),
-    "memory_positions": generator.standard_normal([_BATCH, _MEMORY, WIDTH]),
-    "valid": _lengths(_MEMORY, generator),
-    "target0": generator.standard_normal([_BATCH, _MEMORY, WIDTH]),
-  }
+def _encoder_batch(sizes: Sizes, generator: np.random.Generator) -> Arrays:
+  batch = _batch(dataclasses.replace(sizes, queries=sizes.memory), generator)
+  return {name: batch[name] for name in ("memory", "memory_positions", "valid", "target0")}
 
 
-ATTENTION_BLOCK = Block(
-  name="attention",
-  module=lambda: modeling_maskformer.MaskFormerDetrCrossAttention(detr_config(), WIDTH, HEADS),
-  layer=lambda: Attention(WIDTH, HEADS),
-  forward=lambda module, batch: module(
-    batch["queries"],
-    batch["memory"],
-    attention_mask=additive(batch["valid"], batch["queries"]),
-    position_embeddings=batch["positions"],
-    encoder_position_embeddings=batch["memory_positions"],
-  )[0],
-  call=lambda layer, batch, training: layer(
+def attention(sizes: Sizes = SIZES) -> Block:
+  """Queries look at a memory, parts of which are padding."""
+  width, heads = sizes.width, sizes.heads
+  return Block(
+    name="attention",
+    module=lambda: modeling_maskformer.MaskFormerDetrCrossAttention(
+      detr_config(sizes), width, heads
+    ),
+    layer=lambda: Attention(width, heads),
+    forward=lambda module, batch: module(
+      batch["queries"],
+      batch["memory"],
+      attention_mask=additive(batch["valid"], batch["queries"]),
+      position_embeddings=batch["positions"],
+      encoder_position_embeddings=batch["memory_positions"],
+    )[0],
+    call=_call_with_queries,
+    table=ATTENTION,
+    batch=functools.partial(_batch, sizes),
+    losses=regression(1),
+    excuses=(Excuse("output/(model):1", WEIGHTS_UNSEEN),),
+  )
+
+
+def encoder_layer(sizes: Sizes = SIZES) -> Block:
+  """A memory looks at itself."""
+  config = detr_config(sizes).to_dict() | {"attn_implementation": "eager"}
+  return Block(
+    name="encoder_layer",
+    module=lambda: modeling_detr.DetrEncoderLayer(DetrConfig(**config)),
+    layer=lambda: EncoderLayer(sizes.width, sizes.heads, sizes.hidden),
+    forward=lambda module, batch: module(
+      batch["memory"],
+      additive(batch["valid"], batch["memory"]),
+      spatial_position_embeddings=batch["memory_positions"],
+    ),
+    call=lambda layer, batch, training: layer(
+      batch["memory"], batch["memory_positions"], batch["valid"]
+    ),
+    table=ENCODER_LAYER,
+    batch=functools.partial(_encoder_batch, sizes),
+    losses=regression(1),
+    excuses=excuses("", ENCODER_EXCUSES),
+  )
+
+
+def decoder_layer(sizes: Sizes = SIZES) -> Block:
+  """Queries look at each other, then at a memory."""
+  return Block(
+    name="decoder_layer",
+    module=lambda: modeling_maskformer.MaskFormerDetrDecoderLayer(detr_config(sizes)),
+    layer=lambda: DecoderLayer(sizes.width, sizes.heads, sizes.hidden),
+    forward=lambda module, batch: module(
+      batch["queries"],
+      spatial_position_embeddings=batch["memory_positions"],
+      object_queries_position_embeddings=batch["positions"],
+      encoder_hidden_states=batch["memory"],
+      encoder_attention_mask=additive(batch["valid"], batch["queries"]),
+    ),
+    call=_call_with_queries,
+    table=DECODER_LAYER,
+    batch=functools.partial(_batch, sizes),
+    losses=regression(1),
+    excuses=excuses("", DECODER_EXCUSES),
+  )
+
+
+def _call_with_queries(
+  layer: tf_keras.layers.Layer, batch: Mapping[str, tf.Tensor], training: bool
+) -> tf.Tensor:
+  del training  # Nothing here trains otherwise than it runs.
+  return layer(
     batch["queries"],
     batch["memory"],
     batch["positions"],
     batch["memory_positions"],
     batch["valid"],
-  ),
-  table=ATTENTION,
-  batch=_attention_batch,
-  losses=regression(1),
-  excuses=(Excuse("output/(model):1", WEIGHTS_UNSEEN),),
-)
-
-ENCODER_BLOCK = Block(
-  name="encoder_layer",
-  module=lambda: modeling_detr.DetrEncoderLayer(
-    DetrConfig(**detr_config().to_dict() | {"attn_implementation": "eager"})
-  ),
-  layer=lambda: EncoderLayer(WIDTH, HEADS, HIDDEN),
-  forward=lambda module, batch: module(
-    batch["memory"],
-    additive(batch["valid"], batch["memory"]),
-    spatial_position_embeddings=batch["memory_positions"],
-  ),
-  call=lambda layer, batch, training: layer(
-    batch["memory"], batch["memory_positions"], batch["valid"]
-  ),
-  table=ENCODER_LAYER,
-  batch=_encoder_batch,
-  losses=regression(1),
-  excuses=excuses("", ENCODER_EXCUSES),
-)
-
-DECODER_BLOCK = Block(
-  name="decoder_layer",
-  module=lambda: modeling_maskformer.MaskFormerDetrDecoderLayer(detr_config()),
-  layer=lambda: DecoderLayer(WIDTH, HEADS, HIDDEN),
-  forward=lambda module, batch: module(
-    batch["queries"],
-    spatial_position_embeddings=batch["memory_positions"],
-    object_queries_position_embeddings=batch["positions"],
-    encoder_hidden_states=batch["memory"],
-    encoder_attention_mask=additive(batch["valid"], batch["queries"]),
-  ),
-  call=lambda layer, batch, training: layer(
-    batch["queries"],
-    batch["memory"],
-    batch["positions"],
-    batch["memory_positions"],
-    batch["valid"],
-  ),
-  table=DECODER_LAYER,
-  batch=_attention_batch,
-  losses=regression(1),
-  excuses=excuses("", DECODER_EXCUSES),
-)
+  )

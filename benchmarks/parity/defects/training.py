@@ -40,7 +40,8 @@ class _Training(Training):
     with tf.GradientTape() as tape:
       losses = self.losses(self.call(model, inputs, True), inputs)
     variables = model.trainable_variables
-    gradients = self.changed(tape.gradient(losses["total"], variables), variables)
+    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(losses["total"], variables)]
+    gradients = self.changed(gradients, variables)
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return dict(losses)
 

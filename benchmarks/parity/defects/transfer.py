@@ -8,7 +8,7 @@ import tf_keras
 from benchmarks.parity.blocks.attention import Attention
 from benchmarks.parity.blocks.transformer import EncoderLayer
 from benchmarks.parity.cases.all import BLOCKS
-from benchmarks.parity.cases.transformer import HEADS, HIDDEN, WIDTH
+from benchmarks.parity.cases.transformer import SIZES
 from benchmarks.parity.defects.planting import Plant, at, weight_rules
 from official.checkpoints.rules import Ignore, Rule
 from official.parity.case import ParityCase
@@ -81,14 +81,14 @@ DEFECTS = (
   *at(
     "attention built without biases",
     "bias_missing",
-    _built(lambda: UnbiasedAttention(WIDTH, HEADS)),
+    _built(lambda: UnbiasedAttention(SIZES.width, SIZES.heads)),
     ("attention", "query/bias"),
     stage="structure",
   ),
   *at(
     "a trained LayerNorm too many",
     "normalization_extra",
-    _built(lambda: LongerEncoderLayer(WIDTH, HEADS, HIDDEN)),
+    _built(lambda: LongerEncoderLayer(SIZES.width, SIZES.heads, SIZES.hidden)),
     ("encoder_layer", "last_norm/gamma"),
     stage="structure",
   ),
