@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.layers.tape import off_tape
+
 
 @tf.custom_gradient
 def mish(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
@@ -14,6 +16,7 @@ def mish(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
   With e = exp(x), tanh(softplus(x)) = (e² + 2e) / (e² + 2e + 2): one exponential, and its only
   stored tensor is x. Above 20 the ratio is 1 in every dtype.
   """
+  x = off_tape(x)
 
   def ratio_and_exp() -> tuple[tf.Tensor, tf.Tensor]:
     exp = tf.exp(tf.minimum(x, tf.constant(20.0, x.dtype)))
@@ -29,7 +32,9 @@ def mish(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
 
 
 def leaky(x: tf.Tensor) -> tf.Tensor:
-  """max(x, 0.1 · x): Darknet's leaky rectifier."""
+  """max(x, 0.1 · x), Darknet's leaky rectifier, any float dtype."""
+  if x.dtype == tf.float64:
+    return tf.where(x > 0, x, 0.1 * x)  # The op rounds its slope to float32.
   return tf.nn.leaky_relu(x, alpha=0.1)
 
 

@@ -5,10 +5,13 @@ variance: the fused kernel tracks the unbiased estimate (n / (n − 1), as PyTor
 the other the biased one. Parity is judged in float64, so ours is unbiased in both.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
+
+from official.layers.tape import off_tape
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
@@ -93,7 +96,38 @@ def _normalize_float64(
   epsilon: float,
   statistics: tuple[tf.Tensor, tf.Tensor] | None,
 ) -> _Normalized:
-  mean, variance = statistics or tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
-  outputs = (x - mean) * (gamma * tf.math.rsqrt(variance + epsilon)) + beta
-  count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
+  gamma, beta = tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta)
+  if statistics:
+    mean, variance = statistics
+    return (x - mean) * (gamma * tf.math.rsqrt(variance + epsilon)) + beta, mean, variance
+  mean, variance = tf.nn.moments(off_tape(x), axes=list(range(x.shape.rank - 1)))
+  outputs = _normalize_by_own(x, gamma, beta, mean, tf.math.rsqrt(variance + epsilon))
+  count = _count(x)
   return outputs, mean, variance * count / tf.maximum(count - 1, 1)
+
+
+@tf.custom_gradient
+def _normalize_by_own(
+  x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, mean: tf.Tensor, inverse: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
+  """Normalizes by the statistics of x itself; of tensors of x's size it stores x alone.
+
+  `inverse` is 1 / √(variance + ε). The gradient, first order only, is that of Ioffe & Szegedy 2015,
+  sec. 3, and runs through the statistics too.
+  """
+  x = off_tape(x)
+
+  def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+    axes = list(range(x.shape.rank - 1))
+    normalized = (x - mean) * inverse
+    d_beta = tf.reduce_sum(upstream, axes)
+    d_gamma = tf.reduce_sum(upstream * normalized, axes)
+    along = (d_beta + normalized * d_gamma) / _count(x)
+    return gamma * inverse * (upstream - along), d_gamma, d_beta, None, None
+
+  return (x - mean) * (gamma * inverse) + beta, gradient
+
+
+def _count(x: tf.Tensor) -> tf.Tensor:
+  """How many entries of x each channel has."""
+  return tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)

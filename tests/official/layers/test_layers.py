@@ -1,12 +1,14 @@
 """Shared layers against NumPy and SciPy in float64."""
 
+import gc
+
 import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
 import tf_keras
 
-from official.layers.activations import mish
+from official.layers.activations import Activation, mish
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.normalization import BatchNorm
 from official.layers.upsampling import Upsample
@@ -105,3 +107,46 @@ def test_upsampling_repeats_and_its_gradient_sums(jit_compile):
   np.testing.assert_array_equal(y, x.numpy().repeat(2, 1).repeat(2, 2))
   blocks = weights.reshape(2, 3, 2, 4, 2, 5).sum((2, 4))
   np.testing.assert_allclose(gradient, blocks, rtol=1e-12)
+
+
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_gradient_of_batch_norm_is_that_of_the_formula(eagerly):
+  x, upstream = tf.constant(RNG.normal(3, 2, [4, 5, 6, 7])), RNG.normal(size=[4, 5, 6, 7])
+  layer = BatchNorm(epsilon=1e-3, dtype="float64")
+  layer(x)
+  layer.gamma.assign(RNG.normal(size=7))
+  layer.beta.assign(RNG.normal(size=7))
+
+  def formula(x):
+    mean, variance = tf.nn.moments(x, [0, 1, 2])
+    return layer.gamma * (x - mean) / tf.sqrt(variance + 1e-3) + layer.beta
+
+  def gradients(function):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      outputs = function(x)
+    return tape.gradient(outputs, [x, layer.gamma, layer.beta], upstream)
+
+  train = lambda x: layer(x, training=True)
+  got = gradients(train if eagerly else tf.function(train))
+  for mine, want in zip(got, gradients(formula), strict=True):
+    np.testing.assert_allclose(mine, want, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(dtype="float64"), Activation("mish")])
+def test_eager_tapes_keep_nothing_between_input_and_output(layer):
+  layer(tf.zeros([1, 1, 1, 2], tf.float64))
+  x = tf.constant(RNG.normal(size=[1, 8, 8, 2]))
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    before = _large_tensors()
+    y = layer(x, training=True)
+    # The output, the same before the tape took note of it, and the input again.
+    assert _large_tensors() - before <= 3
+  assert tape.gradient(y, x) is not None
+
+
+def _large_tensors():
+  gc.collect()
+  tensors = [o for o in gc.get_objects() if isinstance(o, tf.Tensor) and hasattr(o, "numpy")]
+  return sum(tensor.shape.num_elements() >= 128 for tensor in tensors)
