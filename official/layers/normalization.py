@@ -115,7 +115,7 @@ def _normalize_by_own(
   `inverse` is 1 / √(variance + ε). The gradient, first order only, is that of Ioffe & Szegedy 2015,
   sec. 3, and runs through the statistics too.
   """
-  x = off_tape(x)
+  x, gamma, beta = off_tape(x), off_tape(gamma), off_tape(beta)
 
   def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
     axes = list(range(x.shape.rank - 1))
