@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from official.parity import trajectory
+from official.parity import trajectory, verdict
 from official.parity.candidate import Candidate
 from official.parity.case import ParityCase
 from official.parity.correspondence import Correspondence
@@ -20,7 +20,6 @@ from official.parity.stage_names import phases
 
 _TWINS = 3
 _BY_CHANGE = ("parameter", "buffer", "average")
-_ROUNDING = 4 * 2.0**-52  # Of a value, when its change is computed in float64.
 
 
 class Comparison:
@@ -106,7 +105,11 @@ class Comparison:
 
   def _change(self, match: Match, since: int) -> Match:
     base = self.state(since).get((match.section, match.name))
-    return match if match.section not in _BY_CHANGE or base is None else changed(match, base)
+    return (
+      match
+      if match.section not in _BY_CHANGE or base is None
+      else changed(match, base, self.judge.precision)
+    )
 
   def _read_state(self, step: int) -> trajectory.State:
     """The original's state after a training step, as the candidate's."""
@@ -133,14 +136,15 @@ class Comparison:
     return self._made[kind]
 
 
-def changed(match: Match, base: np.ndarray) -> Match:
-  """`match` by the difference of both sides from `base`."""
+def changed(match: Match, base: np.ndarray, precision: str) -> Match:
+  """`match` by the difference of both sides from `base`, whose values are rounded themselves."""
   base = base.astype(np.float64)
+  rounding = verdict.ROUNDINGS * verdict.EPSILON[precision]
   return dataclasses.replace(
     match,
     candidate=lambda recording: _minus(match.candidate(recording), base),
     original=lambda recording, shape: _minus(match.original(recording, shape), base),
-    rounding=lambda: _ROUNDING * np.abs(base),
+    rounding=lambda: rounding * np.abs(base),
   )
 
 

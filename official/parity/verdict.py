@@ -86,7 +86,8 @@ def compare(
     return Verdict(Status.SAME, 0.0, 0.0, RELATIVE, reason)
   if precision == "float64":
     return _rounding_only(values, truth, rounding, twin)
-  return _within_noise(values, _wide(reference), truth, precision, pool, twin)
+  floor = ROUNDINGS * EPSILON[precision] / 2
+  return _within_noise(values, _wide(reference), truth, floor, pool, rounding, twin)
 
 
 def noise(reference: np.ndarray, golden: np.ndarray) -> Noise:
@@ -174,15 +175,15 @@ def _within_noise(
   values: np.ndarray,
   low: np.ndarray,
   truth: np.ndarray,
-  precision: str,
+  floor: float,
   pool: float,
+  rounding: np.ndarray | float,
   twin: Noise,
 ) -> Verdict:
   unit = rms(truth) or rms(low)  # Exactly zero only in float64: the noise is the unit.
-  error, own = _errors(values, truth, unit), _errors(low, truth, unit)
+  error, own = _errors(values, truth, unit, rounding), _errors(low, truth, unit)
   few = _FEW / (_FEW + truth.size)
   mean = float(np.hypot(own.mean * np.sqrt(1 - few), pool * np.sqrt(few)))
-  floor = ROUNDINGS * EPSILON[precision] / 2
   noise = Noise(max(own.largest, 2 * mean), mean)
   limit = Noise(TIMES_MAX * noise.largest + floor, TIMES_RMS * noise.mean + floor)
   reason = ""
