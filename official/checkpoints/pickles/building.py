@@ -44,12 +44,12 @@ def build(target: Any, state: Any) -> None:
 
 def _build_record(target: Record, state: Any) -> None:
   match state:
-    case None | (None, None):
+    case None:
       pass
-    case dict() | (dict(), None):
-      _set_attributes(target, state if isinstance(state, dict) else state[0])
-    case (None | dict() as plain, dict() as slots):
-      _set_attributes(target, {**(plain or {}), **slots})
+    case dict():
+      _set_attributes(target, state)
+    case (None | dict() as plain, None | dict() as slots):
+      _set_attributes(target, {**(plain or {}), **(slots or {})})
     case _:
       raise Unreadable(f"the state of {shown(str(target.kind))} is {kind_of(state)}", UNSUPPORTED)
 

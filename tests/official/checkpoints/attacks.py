@@ -342,6 +342,10 @@ QUIET = {
     "has 4 elements expanded to (1099511627776,)",
     tensor(shape=tuple_of(long(1 << 40)), strides=tuple_of(number(0))),
   ),
+  "tensor of eighty megabytes": (
+    "has 4 elements expanded to (20000000,)",
+    tensor(shape=tuple_of(number(20_000_000)), strides=tuple_of(number(0))),
+  ),
   "tensor of more dimensions than strides": (
     "has a tensor of shape (2, 2), strides (1,)",
     tensor(shape=tuple_of(number(2), number(2))),

@@ -255,6 +255,8 @@ def test_whole_modules_have_the_names_of_their_state_dict(tmp_path, yolo, monkey
   assert metadata["model.model.0.1.eps"] == 1e-5
   assert metadata["model.stride"] == "(float32 (2,), not of the module's state)"
   assert metadata["model.yaml"] == "(dict)"
+  assert metadata["model.skipped"] is None
+  assert metadata["model.model.1.shape"] is None
   assert not [name for name in metadata if "._" in name]
 
 
