@@ -16,8 +16,8 @@ class Series:
   """Points of one kind.
 
   Attributes:
-    label: for the legend.
-    style: a class of `page_style`: its colour.
+    label: for the legend; empty: it is not in it.
+    style: classes of `page_style`: its colour.
     points: (x, y, what it is), ascending in x; a y of 0 stands on the lower edge, one that is not
       finite on the upper one.
     line: whether they are joined instead of drawn as dots; lines have no names.
@@ -36,7 +36,9 @@ def log_chart(title: str, xlabel: str, series: Sequence[Series]) -> str:
     return ""
   axes = _Axes.around([point for one in series for point in one.points])
   parts = [*axes.grid(), *(text for one in series for text in _draw(one, axes))]
-  keys = "".join(f'<span class="key {s.style}">{html.escape(s.label)}</span>' for s in series)
+  keys = "".join(
+    f'<span class="key {s.style}">{html.escape(s.label)}</span>' for s in series if s.label
+  )
   return (
     f'<figure class="chart"><figcaption><b>{html.escape(title)}</b> {keys}</figcaption>'
     f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(title)}">'
@@ -60,9 +62,11 @@ def _draw(series: Series, axes: "_Axes") -> Iterable[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Axes:
-  """From values to places; `zero` and `infinite` say whether such values are among them."""
+  """From values to places; `zero` and `infinite` say whether such values are among them, `whole`
+  that the axis counts."""
 
   xs: tuple[float, float]
+  whole: bool
   decades: tuple[int, int]
   zero: bool
   infinite: bool
@@ -74,7 +78,8 @@ class _Axes:
     low, high = (min(logs), max(logs)) if logs else _EMPTY_DECADES
     wide = (math.floor(low), max(math.ceil(high), math.floor(low) + 1))
     ends = (min(xs), max(xs)) if min(xs) < max(xs) else (min(xs) - 0.5, max(xs) + 0.5)
-    return cls(ends, wide, 0 in ys, not all(map(math.isfinite, ys)))
+    whole = all(x == int(x) for x in xs)
+    return cls(ends, whole, wide, 0 in ys, not all(map(math.isfinite, ys)))
 
   def x(self, value: float) -> float:
     share = (value - self.xs[0]) / (self.xs[1] - self.xs[0])
@@ -101,7 +106,7 @@ class _Axes:
       yield from _rule(_BOTTOM, "0")
     if self.infinite:
       yield from _rule(_TOP, "inf")
-    for value in _ticks(*self.xs):
+    for value in _ticks(*self.xs, self.whole):
       yield (
         f'<text class="tick" x="{self.x(value):.1f}" y="{_BOTTOM + 18}" text-anchor="middle">'
         f"{value:g}</text>"
@@ -113,9 +118,10 @@ def _rule(y: float, text: str) -> Iterable[str]:
   yield f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float, whole: bool) -> list[float]:
   """Round values between the two ends."""
   rough = (high - low) / _MOST_TICKS
   power = 10.0 ** math.floor(math.log10(rough))
   step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough)
+  step = max(step, 1) if whole else step
   return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -4,6 +4,7 @@ import enum
 import math
 from collections.abc import Iterable
 
+from official.parity.case import STAGES
 from official.parity.result import Diagnosis, Finding, Result, Stage, Status
 
 
@@ -70,6 +71,12 @@ def outcome(stage: Stage) -> str:
   if not stage.findings:
     return "nothing compared"
   return "pass" if stage.same else "fail"
+
+
+def not_run(result: Result) -> list[str]:
+  """Stages that the result says nothing about."""
+  told = {stage.name for stage in result.stages}
+  return [name for name in STAGES if name not in told]
 
 
 def place(finding: Finding) -> str:

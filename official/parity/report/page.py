@@ -77,7 +77,9 @@ def _add_settings(page: Page, result: Result) -> None:
 def _add_stages(page: Page, result: Result) -> None:
   page.heading("Stages")
   head = ["stage", "", "pairs", "worst error", "limit", "where", "seconds"]
-  page.table(head, [_stage_row(stage) for stage in result.stages])
+  rows = [_stage_row(stage) for stage in result.stages]
+  rows += [[name, Cell("not run", "excused"), *[""] * 5] for name in digest.not_run(result)]
+  page.table(head, rows)
 
 
 def _stage_row(stage: Stage) -> list[object]:

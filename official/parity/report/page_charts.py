@@ -52,11 +52,13 @@ def add_trajectory(page: Page, result: Result) -> None:
   if not steps:
     return
   page.heading("Training steps")
-  sections = enumerate(steps.items())
-  series = [Series(name, f"s{i % 6}", list(map(_step_dot, f))) for i, (name, f) in sections]
-  limits = {tuple((_step(f), f.limit, "") for f in found) for found in steps.values()}
-  lines = [Series("limit", "limit", list(points), line=True) for points in sorted(limits)]
-  page.markup(log_chart("Worst error after each step", "step", [*lines, *series]))
+  series = []
+  for index, (section, found) in enumerate(steps.items()):
+    colour = f"s{index % 6}"
+    limits = [(_step(f), f.limit, "") for f in found]
+    series.append(Series("", f"{colour} dashes", limits, line=True))
+    series.append(Series(section, colour, [_step_dot(f) for f in found]))
+  page.markup(log_chart("Worst error after each step, and its limit (dashed)", "step", series))
 
 
 def _worst_by_step(result: Result) -> Mapping[str, list[Finding]]:

@@ -39,7 +39,7 @@ td.number { overflow-wrap: normal; white-space: nowrap; } th { white-space: nowr
 .chart .s4 { color: var(--five); } .chart .s5 { color: var(--six); }
 .chart .noise { color: var(--faint); } .chart .limit { color: var(--different); }
 .chart g { fill: currentColor; fill-opacity: .75; } .chart polyline { stroke: currentColor; }
-.chart .noise, .chart .limit { stroke-dasharray: 6 4; font-weight: 400; }
+.chart .noise, .chart .limit, .chart .dashes { stroke-dasharray: 6 4; font-weight: 400; }
 .maps .grid { grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); }
 .maps img { width: 100%; min-height: 1.5rem; image-rendering: pixelated; }
 """

@@ -39,9 +39,9 @@ def print_result(result: Result, *, page: Path | None = None, full: bool = False
     print_table("settings that differ", ("name", "original", "candidate"), rows)
   print_table("stages", ("stage", "", "pairs", "worst", "limit", "where"), _stage_rows(result))
   _print_lines("taps", list(_tree_lines(result, full)), limit)
-  for title, status in (("unpaired", Status.UNPAIRED), ("excused", Status.EXCUSED)):
+  for status, each in ((Status.UNPAIRED, True), (Status.EXCUSED, full)):
     found = [f for f in digest.all_findings(result) if f.status is status]
-    _print_lines(f"{title}: {len(found)}", [_reason_line(f) for f in found], limit)
+    _print_lines(f"{status}: {len(found)}", list(_reason_lines(found, each)), limit)
   if result.coverage:
     print_table("coverage", ("section", "compared", "excused", "unpaired"), _coverage(result))
   if page is not None:
@@ -56,7 +56,8 @@ def _print_headline(result: Result) -> None:
 
 
 def _stage_rows(result: Result) -> list[list[str]]:
-  return [[printable(cell) for cell in _stage_row(stage)] for stage in result.stages]
+  rows = [[printable(cell) for cell in _stage_row(stage)] for stage in result.stages]
+  return rows + [[name, "not run", "", "", "", ""] for name in digest.not_run(result)]
 
 
 def _stage_row(stage: Stage) -> Sequence[str]:
@@ -113,9 +114,15 @@ def _sum(node: tree.Node) -> str:
   return f", {len(findings)} pairs{error}"
 
 
-def _reason_line(finding: Finding) -> Text:
-  reason = f": {finding.reason}" if finding.reason else ""
-  return Text(printable(f"  {digest.place(finding)}{reason}"))
+def _reason_lines(findings: Sequence[Finding], each: bool) -> Iterator[Text]:
+  """A line for each finding, or one for each reason with the first finding that has it."""
+  reasons: dict[object, list[Finding]] = {}
+  for index, finding in enumerate(findings):
+    reasons.setdefault(index if each else finding.reason, []).append(finding)
+  for first, *others in reasons.values():
+    more = f" and {len(others):,} more" if others else ""
+    reason = f": {first.reason}" if first.reason else ""
+    yield Text(printable(f"  {digest.place(first)}{more}{reason}"))
 
 
 def _print_lines(title: str, lines: Sequence[Text], limit: int | None) -> None:

@@ -67,7 +67,9 @@ def build(findings: Iterable[Finding]) -> tuple[Node, list[str]]:
 
 
 def _only_original(finding: Finding) -> bool:
-  return finding.status is Status.UNPAIRED and bool(finding.reference)
+  """A finding without a pair has its one name in both places where it is the original's."""
+  alone = finding.status in (Status.UNPAIRED, Status.EXCUSED)
+  return alone and finding.name == finding.reference
 
 
 def _node(root: Node, name: str) -> Node:

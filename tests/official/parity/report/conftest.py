@@ -61,7 +61,7 @@ def broken():
     make_finding("net/c2", 4, layer="Block", **wrong, **inherited),
     make_finding("aux/a", 5),
     make_finding("aux/b", 6, error=2e-15),
-    make_finding("drop", 7, Status.EXCUSED, math.nan, reason="no dropout here"),
+    make_finding("drop", 7, Status.EXCUSED, math.nan, reference="p", reason="no dropout here"),
     make_finding("layers.9", 8, Status.UNPAIRED, math.inf, reason="no rule"),
   ]
   sentence = "adds 1e-3, the original 1e-5"

@@ -34,14 +34,14 @@ def test_the_axis_is_logarithmic_and_points_stand_at_their_ticks():
 
 def test_zero_is_below_and_infinity_above_everything():
   values = {"zero": 0.0, "small": 1e-20, "large": 1e20, "inf": math.inf, "nan": math.nan}
-  points = [(i, y, name) for i, (name, y) in enumerate(values.items())]
+  points = [(0.5 + i / 8, y, name) for i, (name, y) in enumerate(values.items())]
   root, dots = _parse(log_chart("t", "x", [Series("s", "end", points)]))
   heights = [dots[name][1] for name in values]
   assert heights[0] > heights[1] + 10 > heights[2] > heights[3] + 10
   assert heights[3] == heights[4]
   assert {"0", "inf"} <= set(_ticks(root))
   root, _ = _parse(log_chart("t", "x", [Series("s", "end", points[1:3])]))
-  assert "inf" not in _ticks(root)
+  assert not {"0", "inf"} & set(_ticks(root))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_any_values_are_drawn_inside(ys):
 
 
 def test_ticks_are_few_and_round():
-  for length in (2, 10, 11, 77, 600, 12_345):
+  for length in (4, 10, 11, 77, 600, 12_345):
     points = [(x, 10.0 ** (-x * 20 / length), "") for x in range(length)]
     root, _ = _parse(log_chart("t", "x", [Series("s", "end", points, line=True)]))
     names = list(_ticks(root))
@@ -65,8 +65,9 @@ def test_ticks_are_few_and_round():
     assert 4 <= len(down) <= 8
     assert len(across) in range(3, 9)
     assert len({round(b - a, 9) for a, b in itertools.pairwise(across)}) == 1
-    step = f"{across[1] - across[0]:.0e}"
-    assert step[0] in "125"
+    step = across[1] - across[0]
+    assert f"{step:.0e}"[0] in "125"
+    assert step == int(step)
 
 
 def test_lines_are_joined_and_names_are_escaped():

@@ -15,6 +15,7 @@ from official.parity.report.page import write_page
 from official.parity.report.page_style import SCRIPT, STYLE
 from official.parity.result import Blame, Result, Stage, Status
 
+NOT_RUN = ("structure", "gradients", "optimizer", "preprocess", "postprocess")
 VOID = {"meta", "img", "input", "br"}
 
 
@@ -96,6 +97,7 @@ def test_a_run_that_differs(broken, tmp_path):
     ["forward", "fail", "9", "1.20e-3", "1.00e-9", taps, "1.5"],
     ["loss", "pass", "1", "1.00e-15", "1.00e-9", "train loss total", "0.0"],
     ["trajectory", "skipped", "0", "", "", "no trainer is stated", "0.0"],
+    *([name, "not run", *[""] * 5] for name in NOT_RUN),
     ["cause", "what differs", "error before", "after", ""],
     [
       "normalization_epsilon",
@@ -122,7 +124,8 @@ def test_a_run_that_differs(broken, tmp_path):
     ["batch", "ab12"],
   ]
   assert parsed.words("summary") == ["1 transfers"]
-  assert parsed.words("p")[-3:-1] == [
+  assert parsed.words("p")[-4:-1] == [
+    "net/c1/bn at norm.py:12",
     f"Given away by forward, {taps}: error 1.20e-3, limit 1.00e-9, teacher-forced 1.20e-3.",
     "May be to blame too: net/extra.",
   ]
@@ -158,7 +161,7 @@ def test_the_tree_is_open_where_something_differs(broken, tmp_path):
   assert blamed == (
     "net/c1/bn ↔ net.c1.bn: different, error 1.20e-3, limit 1.00e-9, teacher-forced 1.20e-3"
   )
-  assert excused == "drop ↔ drop: excused, error nan, limit 1.00e-9: no dropout here"
+  assert excused == "drop ↔ p: excused, error nan, limit 1.00e-9: no dropout here"
   cells = [word for word in parsed.words("span") if "limit" not in word]
   assert cells[cells.index("eval") + 1 :] == [
     "1.20e-3 (0)",
@@ -215,7 +218,16 @@ def test_the_worst_of_each_step_is_charted(broken, finding, tmp_path):
     "step 10: parameter a: 1.00e-12",
     "step 2: slot a|m: 300e-15",
   ]
-  assert path.read_text().count('<polyline class="limit"') == 2  # Steps 2 and 10; step 2 alone.
+  assert re.findall('<(polyline|g) class="(.*?)"', path.read_text()) == [
+    ("polyline", "s0 dashes"),
+    ("g", "s0"),
+    ("polyline", "s1 dashes"),
+    ("g", "s1"),
+  ]
+  assert re.findall('class="key (.*?)">(.*?)<', path.read_text()) == [
+    ("s0", "parameter"),
+    ("s1", "slot"),
+  ]
   assert "Trajectory: 0 of 3 fail" in parsed.words("h2")
   assert ["parameter", "a", "a", "same", "1.00e-12", "1.00e-9", "0", "step10", ""] in parsed.rows
 

@@ -17,10 +17,15 @@ settings that differ
   name     original  candidate
   epsilon  1e-05     0.001
 stages
-  stage                pairs  worst     limit    where
-  forward     fail     9      1.20e-3   1.00e-9  eval output net/c1/bn (Norm)
-  loss        pass     1      1.00e-15  1.00e-9  train loss total
-  trajectory  skipped  0                         no trainer is stated
+  stage                 pairs  worst     limit    where
+  forward      fail     9      1.20e-3   1.00e-9  eval output net/c1/bn (Norm)
+  loss         pass     1      1.00e-15  1.00e-9  train loss total
+  trajectory   skipped  0                         no trainer is stated
+  structure    not run
+  gradients    not run
+  optimizer    not run
+  preprocess   not run
+  postprocess  not run
 taps
   (model): different
     net: different
@@ -43,10 +48,15 @@ report: out/index.html
 CLEAN = """\
 SAME: demo/tiny, float64, seed 3; 9 pairs, worst error 1.00e-15 of 1.00e-9
 stages
-  stage                pairs  worst     limit    where
-  forward     pass     8      1.00e-15  1.00e-9  eval output net/c1/conv (Conv)
-  loss        pass     1      1.00e-15  1.00e-9  train loss total
-  trajectory  skipped  0                         no trainer is stated
+  stage                 pairs  worst     limit    where
+  forward      pass     8      1.00e-15  1.00e-9  eval output net/c1/conv (Conv)
+  loss         pass     1      1.00e-15  1.00e-9  train loss total
+  trajectory   skipped  0                         no trainer is stated
+  structure    not run
+  gradients    not run
+  optimizer    not run
+  preprocess   not run
+  postprocess  not run
 taps
   (model): same, 8 pairs, worst 1.00e-15
 coverage
@@ -86,6 +96,27 @@ def test_long_lists_are_cut_unless_all_is_asked_for(finding, capsys):
   assert "more" not in text
   assert "    t59: unpaired" in text
   assert "  eval output t59" in text.splitlines()
+
+
+def test_excuses_are_told_by_reason(finding, capsys):
+  excused = [
+    finding(f"d{i}", i, Status.EXCUSED, 0.0, reason="dropout" if i % 2 else "identity")
+    for i in range(9)
+  ]
+  result = Result("a", "float64", 0, (Stage("forward", excused),))
+  print_result(result)
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[lines.index("excused: 9") + 1 :] == [
+    "  eval output d0 and 4 more: identity",
+    "  eval output d1 and 3 more: dropout",
+  ]
+  print_result(result, full=True)
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[lines.index("excused: 9") + 1 :][:2] == [
+    "  eval output d0: identity",
+    "  eval output d1: dropout",
+  ]
+  assert lines[-1] == "  eval output d8: identity"
 
 
 def test_a_terminal_gets_colours_and_the_same_words(broken, capsys, monkeypatch):

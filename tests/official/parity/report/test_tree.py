@@ -36,10 +36,16 @@ def test_columns_are_phases_and_upstream(finding):
 
 
 def test_what_only_the_original_has_is_left_out(finding):
-  only_original = finding("layers.1", 1, Status.UNPAIRED)
-  only_candidate = finding("mine", 2, Status.UNPAIRED, reference="")
-  root, _ = tree.build([only_original, only_candidate])
-  assert list(root.children) == ["mine"]
+  findings = [
+    finding("layers.1", 1, Status.UNPAIRED),
+    finding("layers.2", 1, Status.EXCUSED),
+    finding("same/name", 2, reference="same/name"),
+    finding("excused", 3, Status.EXCUSED, reference="theirs"),
+    finding("mine", 4, Status.UNPAIRED, reference=""),
+    finding("half/recorded", 5, Status.UNPAIRED, reference="recorded"),
+  ]
+  root, _ = tree.build(findings)
+  assert list(root.children) == ["same", "excused", "mine", "half"]
 
 
 def test_a_branch_is_as_bad_as_the_worst_in_it(broken):
