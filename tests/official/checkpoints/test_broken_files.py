@@ -382,5 +382,7 @@ def test_others(tmp_path, case):
 def test_what_is_no_file(tmp_path):
   refused(tmp_path / "missing.pt", "No such file or directory; check the path")
   refused(tmp_path, "it is a folder without a TensorFlow checkpoint")
+  with pytest.raises(UserError, match="null byte; check the path"):
+    open_checkpoint("a\0b")
   os.mkfifo(tmp_path / "pipe")
   refused(tmp_path / "pipe", "it is no regular file")

@@ -3,6 +3,8 @@
 import collections
 import io
 import itertools
+import pickle
+import struct
 import subprocess
 import sys
 import types
@@ -14,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from official.checkpoints import torch_legacy
 from official.checkpoints.formats import open_checkpoint
 from official.cli.errors import UserError
 from tests.official.checkpoints import pickled
@@ -289,6 +292,28 @@ def test_python_2(tmp_path):
   assert torch.load(path)["w"].tolist() == open_checkpoint(path).arrays["w"].read().tolist()
 
 
+@pytest.mark.parametrize(("offset", "size"), [(1, 2), (0, 4), (4, 0), (2, 3), (-1, 2), (3, -1)])
+def test_storages_that_are_parts_of_others(tmp_path, offset, size):
+  """As torch 0.3 wrote views of storages."""
+  part = pickled.tuple_of(pickled.text("8"), pickled.number(offset), pickled.number(size))
+  kind = pickled.name("torch", "FloatStorage")
+  whole = (pickled.text("storage"), kind, pickled.text("7"), pickled.text("cpu"), pickled.number(4))
+  memory = pickled.tuple_of(*whole, part) + pickled.PERSID
+  tensor = pickled.tensor(shape=pickled.tuple_of(pickled.number(max(size, 0))), memory=memory)
+  system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+  head = b"".join(pickle.dumps(value, 2) for value in (torch_legacy.MAGIC, 1001, system))
+  numbers = np.arange(4, dtype="<f4").tobytes()
+  path = tmp_path / "a.pt"
+  tail = pickle.dumps(["7"], 2) + struct.pack("<q", 4) + numbers
+  path.write_bytes(head + pickled.program(tensor) + tail)
+  if 0 <= offset <= offset + size <= 4:
+    found = open_checkpoint(path).arrays["array"].read().tolist()
+    assert found == torch.load(path).tolist() == list(range(offset, offset + size))
+  else:
+    with pytest.raises(UserError, match="it has a storage that is a part of another, but outside"):
+      open_checkpoint(path)
+
+
 def test_bfloat16_is_of_ml_dtypes(tmp_path):
   torch.save({"a": torch.tensor([1.0, -2.5]).bfloat16()}, tmp_path / "a.pt")
   array = open_checkpoint(tmp_path / "a.pt").arrays["a"]
@@ -323,6 +348,7 @@ def test_neither_torch_nor_tensorflow_is_needed(tmp_path):
   code = """
 import sys
 sys.modules["torch"] = sys.modules["tensorflow"] = None
+from official.checkpoints import torch_legacy
 from official.checkpoints.formats import open_checkpoint
 print(open_checkpoint(sys.argv[1]).arrays["a"].read().sum())
 """
