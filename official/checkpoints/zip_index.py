@@ -148,7 +148,7 @@ def _name(raw: bytes) -> str:
   except UnicodeDecodeError as error:
     raise Unreadable("a name in its zip directory is not UTF-8") from error
   outside = name.startswith("/") or ".." in name.split("/")
-  if outside or not name or any(c in name for c in "\\:\0"):
+  if outside or any(c in name for c in "\\:\0"):
     raise Unreadable(f"its zip directory names {shown(name)}, outside the archive", UNTRUSTED)
   return name
 

@@ -15,6 +15,7 @@ import torch
 
 from official.checkpoints import zip_index
 from official.checkpoints.formats import open_checkpoint
+from official.checkpoints.problems import shown
 from official.cli.errors import UserError
 from tests.official.checkpoints.pickled import program, tensor, text, torch_zip, zipped
 
@@ -143,6 +144,10 @@ ZIPS = {
     lambda: in_directory(10, "<H", 8),
     "'data/0' in it is compressed or encrypted",
   ),
+  "a storage that says to be larger when unpacked": (
+    lambda: in_directory(24, "<L", 1 << 30),
+    "'data/0' in it is compressed or encrypted",
+  ),
   "an encrypted storage": (
     lambda: in_directory(8, "<H", 1),
     "'data/0' in it is compressed or encrypted",
@@ -215,6 +220,12 @@ def test_the_good_zip_is_good(tmp_path, monkeypatch):
   path.write_bytes(torch_zip(program(tensor())))
   assert b"PK\6\6" in path.read_bytes()
   assert open_checkpoint(path).arrays["array"].read().tolist() == [0] * 4
+
+
+def test_what_files_say_is_shown_in_one_short_line():
+  assert shown("a\n\x1b[2J") == "'a\\n\\x1b[2J'"
+  assert shown("é" * 1000, 20) == "'" + "\\xe9" * 4 + "\\x…"
+  assert shown((1, 2)) == "(1, 2)"
 
 
 def legacy(value=None):
