@@ -1,7 +1,7 @@
 """A recording's file: safetensors, whose metadata holds `Contents` and a checksum of the header.
 
 8 bytes     length of the header
-header      JSON: dtype, shape and place of each array; `Contents`, checksum; spaces up to 1 MiB
+header      JSON: dtype, shape and place of each array; `Contents`, checksum; spaces up to 4 MiB
 arrays      one behind the other
 """
 
@@ -21,7 +21,7 @@ from official.parity.header import Contents
 Places = dict[str, dict[str, Any]]  # safetensors' own: dtype, shape, data_offsets of each array.
 
 VERSION = "1"
-RESERVED = 1 << 20  # For the header, so that the data need not move when it is known.
+RESERVED = 4 << 20  # For the header, so that the data need not move when it is known.
 CODES: dict[str, np.dtype] = {
   "BOOL": np.dtype(np.bool_),
   "U8": np.dtype(np.uint8),

@@ -10,7 +10,7 @@ import tensorflow as tf
 from official.parity.keras_capture import LayerCall, capture
 from official.parity.keras_names import buffer_names, parameter_names
 from official.parity.keras_state import prepared
-from official.parity.keras_taps import Taps
+from official.parity.keras_taps import Taps, to_numpy
 from official.parity.keys import TOTAL
 from official.parity.recorder import Batch, Forcing, Pass, Recorder
 from official.parity.structures import leaves
@@ -62,7 +62,7 @@ class KerasRecorder(Recorder):
     outputs = self.side.forward(tensors, current.training)
     for name, leaf in leaves(outputs):
       if tf.is_tensor(leaf):
-        current.result(name, leaf.numpy())
+        current.result(name, to_numpy(leaf))
     if not current.training or not self.side.losses:
       return {}
     own, taps.own_outputs = taps.own_outputs, {}
@@ -70,11 +70,10 @@ class KerasRecorder(Recorder):
       tape.watch(list(own.values()))
       losses = self.side.losses(outputs, tensors)
     for name, loss in losses.items():
-      current.keep("loss", name, loss.numpy())
+      current.keep("loss", name, to_numpy(loss))
       if name != TOTAL and own:
-        _keep_term(
-          name, dict(zip(own, tape.gradient(loss, list(own.values())), strict=True)), current
-        )
+        gradients = tape.gradient(loss, list(own.values()))
+        _keep_term(name, dict(zip(own, gradients, strict=True)), current)
     return losses
 
   def _keep_gradients(self, gradients: dict[int, Any], current: Pass) -> None:
@@ -93,11 +92,6 @@ def _keep_term(loss: str, gradients: dict[str, Any], current: Pass) -> None:
       current.absent("term_gradient", f"{loss}|{tap}", "unused")
     else:
       current.keep("term_gradient", f"{loss}|{tap}", to_numpy(gradient))
-
-
-def to_numpy(tensor: Any) -> np.ndarray:
-  """Values of a tensor; those of sparse gradients with their zeros."""
-  return tf.convert_to_tensor(tensor).numpy()
 
 
 def assign(variables: Mapping[str, tf.Variable], arrays: Batch) -> None:

@@ -8,6 +8,7 @@ and sees the gradient on its way back: it goes to disk and is forgotten.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from tensorflow.python.eager import record as tape_record
@@ -78,9 +79,10 @@ class Taps:
   def _tap(self, call: Call, leaf: str, output: Any) -> Any:
     """Records an output; returns what the caller is handed in its place."""
     if not isinstance(output, tf.Tensor | tf.Variable):
+      self._current.unknown(call, leaf, output)
       return output
     output = tf.convert_to_tensor(output)
-    array = output.numpy()
+    array = to_numpy(output)
     tap = self._log.add(call, leaf, array.shape, array.dtype.name)
     self._current.keep("output", tap.name, array)
     handed = self._pass_on(tap, output, self._forced(tap, output))
@@ -111,10 +113,18 @@ class Taps:
   def _on_gradient(self, tap: TapInfo) -> Callable[[tf.Tensor], list[tf.Tensor]]:
     def record(gradient: tf.Tensor) -> list[tf.Tensor]:
       gradient = tf.convert_to_tensor(gradient)
-      self._current.arrive(tap.name, gradient.numpy())
+      self._current.arrive(tap.name, to_numpy(gradient))
       value = self._forcing.upstream(tap.name) if self._forcing else None
       if value is None or value.shape != tap.shape:
         return [gradient]
       return [tf.constant(value, gradient.dtype)]
 
     return record
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+  """Values of a tensor, sharing its memory where that is possible; sparse gradients in full."""
+  tensor = tf.convert_to_tensor(tensor)
+  if tensor.dtype.is_floating and tensor.dtype != tf.bfloat16:
+    return np.asarray(memoryview(tensor))
+  return tensor.numpy()

@@ -8,11 +8,12 @@ import numpy as np
 
 from official.cli.errors import UserError
 from official.parity.case import Side
+from official.parity.container import CODE_OF
 from official.parity.determinism import Digest, Proof, prove
 from official.parity.header import TapInfo
-from official.parity.keys import TOTAL, Key
+from official.parity.keys import TOTAL, Key, tap_name
 from official.parity.recording_writer import RecordingWriter
-from official.parity.taps import TapLog
+from official.parity.taps import PLAIN, Call, TapLog
 
 PHASES = ("batch", "init", "eval", "train")
 _PASSES = ("eval", "train")
@@ -70,8 +71,10 @@ class Pass:
       self.digest.add(f"{section} {name}", array)
     if self._check and section == "gradient":
       self.digest.compare(*self._check.read_back(key, array))
-    if self._writer:
+    if self._writer and array.dtype in CODE_OF:
       self._writer.write(key, array)
+    elif self._writer:
+      self._writer.absent(key, f"recordings do not hold {array.dtype}")
 
   def result(self, name: str, array: np.ndarray) -> None:
     """Takes one of the arrays that `Side.forward` returns."""
@@ -83,6 +86,12 @@ class Pass:
       self.digest[f"{section} {name}"] = reason
     if self._writer:
       self._writer.absent(Key(self.phase, section, name), reason)
+
+  def unknown(self, call: Call, leaf: str, value: Any) -> None:
+    """Notes an output that is neither a tensor nor a plain Python value."""
+    if not isinstance(value, PLAIN):
+      name = tap_name(call.path, call.number, leaf)
+      self.absent("output", name, f"recordings do not hold {type(value).__name__}")
 
   def expect(self, tap: str, reason: str) -> None:
     """The tap's upstream gradient will be absent for `reason` unless it comes."""

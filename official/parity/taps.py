@@ -9,7 +9,7 @@ from typing import Any
 from official.parity.header import TapInfo
 from official.parity.keys import tap_name
 
-_PLAIN = (bool, int, float, str, type(None))
+PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclasses.dataclass
@@ -104,9 +104,9 @@ def plain_attributes(module: Any) -> dict[str, Any]:
   for name, value in vars(module).items():
     if name.startswith("_"):
       continue
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
       attributes[name] = value
-    elif isinstance(value, list | tuple) and all(isinstance(item, _PLAIN) for item in value):
+    elif isinstance(value, list | tuple) and all(isinstance(item, PLAIN) for item in value):
       attributes[name] = list(value)
     elif callable(value) and isinstance(label := getattr(value, "__name__", None), str):
       attributes[name] = label

@@ -136,6 +136,7 @@ class _Taps:
 
     def tap(leaf: str, output: Any) -> Any:
       if not isinstance(output, torch.Tensor):
+        self._current.unknown(call, leaf, output)
         return output
       array = to_numpy(output)
       info = self._log.add(call, leaf, array.shape, array.dtype.name)
