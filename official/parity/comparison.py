@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from official.parity import trajectory, verdict
+from official.parity import derivatives, trajectory, verdict
 from official.parity.candidate import Candidate
 from official.parity.case import ParityCase
 from official.parity.correspondence import Correspondence
 from official.parity.excuses import Excuses
+from official.parity.forcing import OriginalValues
+from official.parity.header import TapInfo
 from official.parity.judging import Judge, Judged
+from official.parity.keys import tap_name
 from official.parity.localize import Graph
 from official.parity.matches import Match, Matcher
 from official.parity.original import Original
@@ -80,6 +83,24 @@ class Comparison:
     """The candidate's calls in a phase."""
     pairs = self.correspondence.by_candidate.get(phase, {})
     return Graph(self.free.taps(phase), set(pairs))
+
+  def is_derivative(self, tap: TapInfo) -> bool:
+    """Whether what a call of the training pass hands back is the derivative of its outputs."""
+    candidate = self.candidate
+    values = OriginalValues(self.correspondence, self.original.golden, self.free, "train")
+    call = candidate.recorder.capture(
+      candidate.inputs(), "train", tap_name(tap.path, tap.call), values
+    )
+    return derivatives.agree(call, candidate.side.network, candidate.seed)
+
+  def silent(self, upstream: Iterable[Judged]) -> set[str]:
+    """Taps at which no gradient arrives, although the original's does."""
+    recording = self.forced or self.free
+    return {
+      j.match.name
+      for j in upstream
+      if not j.finding.status.passes and j.match.candidate(recording) is None
+    }
 
   def judged(self, matches: Iterable[Match]) -> list[Judged]:
     """Findings on what a pass made, end to end and layer by layer."""

@@ -7,7 +7,7 @@ down were the original's, names what reads that tap.
 """
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -38,21 +38,25 @@ class Graph:
     paths = (t.path for t in before if t.order > since and t.path != tap.path)
     return tuple(dict.fromkeys(paths))
 
-  def consumers(self, name: str) -> tuple[TapInfo, ...]:
-    """What may have made the gradient that arrives at a tap: its innermost readers.
+  def readers(self, name: str) -> tuple[tuple[TapInfo, ...], tuple[TapInfo, ...]]:
+    """What may have made the gradient that arrives at a tap.
 
-    Where nothing reads the tensor as it is, its parent does something with it; outside of all
-    layers it is the loss, and there is no reader.
+    Returns:
+      the innermost calls that were given the tap's tensor as it is; where there are none, the calls
+      beside it that came later: they may have been given what was made of it. And the calls around
+      them, innermost first, whose own operations may have done it: those that were given the tensor
+      too, and the caller of all. Nothing at all means that the tensor went to the losses.
     """
-    readers = {_call(tap): tap for tap in self.taps if name in tap.inputs}
-    inner = [tap for tap in readers.values() if not self._holds_another(tap, readers.values())]
-    if inner:
-      return tuple(inner)
-    parent = next(tap.parent for tap in self.taps if tap.name == name)
-    return tuple(tap for tap in self.taps if parent and _call(tap) == parent)[:1]
-
-  def _holds_another(self, tap: TapInfo, readers: Iterable[TapInfo]) -> bool:
-    return any(_call(tap) in self._ancestors(other) for other in readers if other is not tap)
+    tap = next(tap for tap in self.taps if tap.name == name)
+    given = {_call(other): other for other in self.taps if name in other.inputs}
+    outer = {call for other in given.values() for call in self._ancestors(other)}
+    inner = [other for call, other in given.items() if call not in outer]
+    around = sorted((given[call] for call in outer & given.keys()), key=lambda t: t.order)
+    caller = [other for other in self.taps if tap.parent and _call(other) == tap.parent][:1]
+    if not inner and caller:
+      later = {_call(t): t for t in self.taps if t.parent == tap.parent and t.order > tap.order}
+      inner = list(later.values())
+    return tuple(inner), (*around, *caller)
 
   def _ancestors(self, tap: TapInfo) -> set[str]:
     parents = {_call(t): t.parent for t in self.taps}
@@ -119,7 +123,12 @@ def term_gradients(judged: Iterable[Judged], blamed: Collection[str]) -> list[Bl
 
 
 def backward(
-  upstream: Iterable[Judged], gradients: Iterable[Judged], graph: Graph, blamed: Collection[str]
+  upstream: Iterable[Judged],
+  gradients: Iterable[Judged],
+  graph: Graph,
+  blamed: Collection[str],
+  silent: Collection[str],
+  is_derivative: Callable[[TapInfo], bool],
 ) -> list[Blame]:
   """Layers that hand back another gradient than the original's.
 
@@ -127,19 +136,49 @@ def backward(
     upstream: gradients that arrive at taps.
     gradients: gradients of parameters.
     graph: of the training pass.
-    blamed: layers whose outputs differ already, and loss terms: their gradients must.
+    blamed: layers whose outputs differ already, and "total" where a loss does: gradients must.
+    silent: taps at which the candidate has no gradient and the original has: the layers that put
+      them out can hand nothing back.
+    is_derivative: whether what a call hands back is the derivative of what it put out.
   """
   found: dict[str, Blame] = {}
   wrong = sorted((j.finding for j in upstream if differs(j)), key=lambda f: -f.order)
   for finding in wrong:
-    readers = [tap.path or ROOT for tap in graph.consumers(finding.name)] or [TOTAL]
-    if not any(reader in blamed or reader in found for reader in readers):
-      found[readers[0]] = Blame(finding, readers[0], tuple(readers[1:]))
+    inner, around = graph.readers(finding.name)
+    layers = [tap.path or ROOT for tap in (*inner, *around)] or [TOTAL]
+    if any(layer in blamed or layer in found for layer in layers):
+      continue
+    if any(tap.name in silent for tap in inner):
+      continue
+    layer, region = _reader(inner, around, is_derivative)
+    found[layer] = Blame(finding, layer, region)
+  explained = {*blamed, *(tap.path or ROOT for tap in graph.taps if tap.name in silent)}
+  explained |= {layer for blame in found.values() for layer in (blame.layer, *blame.region)}
   for finding in (j.finding for j in gradients if differs(j)):
     layer = _owner(finding)
-    if layer not in blamed and not any(layer in (b.layer, *b.region) for b in found.values()):
+    if layer not in explained and layer not in found:
       found[layer] = Blame(finding, layer)
   return list(found.values())
+
+
+def _reader(
+  inner: Sequence[TapInfo], around: Sequence[TapInfo], is_derivative: Callable[[TapInfo], bool]
+) -> tuple[str, tuple[str, ...]]:
+  """Which of a tensor's readers hands back a wrong gradient, and which others may.
+
+  One whose gradient is not that of its outputs. Where there is none, the original has such a one
+  and the candidate does not: the only reader, or else the operations around the readers.
+  """
+  taps = (*inner, *around)
+  if not taps:
+    return TOTAL, ()
+  if len(taps) > 1:
+    for tap in taps:
+      if not is_derivative(tap):
+        return tap.path or ROOT, ()
+  chosen = (inner if len(inner) == 1 else around or inner)[0]
+  others = dict.fromkeys(tap.path or ROOT for tap in taps if tap.path != chosen.path)
+  return chosen.path or ROOT, tuple(others)
 
 
 def optimizer(judged: Sequence[Judged]) -> list[Blame]:

@@ -247,9 +247,10 @@ def _blamed_arrays(comparison: Comparison, stages: Iterable[Stage]) -> Iterator[
     finding = blame.finding
     if finding.section not in ("output", "upstream") or not comparison.full:
       continue
-    for match in comparison.matcher.of_taps(finding.stage, finding.phase, finding.section):
-      if match.name == finding.name:
-        candidate = match.candidate(comparison.forced)
-        with contextlib.suppress(LayoutError):
-          reference = match.original(comparison.original.golden, candidate.shape)
-          yield BlamedArrays(finding_key(finding), np.array(reference), np.array(candidate))
+    matches = comparison.matcher.of_taps(finding.stage, finding.phase, finding.section)
+    match = next(match for match in matches if match.name == finding.name)
+    ours = match.candidate(comparison.forced)
+    with contextlib.suppress(LayoutError):
+      theirs = match.original(comparison.original.golden, () if ours is None else ours.shape)
+      if ours is not None and theirs is not None:
+        yield BlamedArrays(finding_key(finding), np.array(theirs), np.array(ours))

@@ -8,7 +8,7 @@ from official.parity import ends, localize, structure
 from official.parity.case import ParityCase
 from official.parity.comparison import Comparison
 from official.parity.judging import Judged
-from official.parity.keys import ROOT, step_phase
+from official.parity.keys import ROOT, TOTAL, step_phase
 from official.parity.result import Blame, Finding, Stage
 
 _STATE = ("rate", "parameter", "slot", "buffer", "average", "loss")
@@ -88,8 +88,15 @@ class Stages:
     upstream = comparison.judged(matcher.of_taps(stage, "train", "upstream"))
     gradients = comparison.judged(matcher.of_parameters(stage, "train", "gradient"))
     blames = localize.term_gradients(terms, self._blamed)
-    blamed = self._blamed | {blame.layer for blame in blames}
-    blames += localize.backward(upstream, gradients, comparison.graph("train"), blamed)
+    losses = [*blames, *(blame for blame in self._blames if blame.finding.stage == "loss")]
+    blames += localize.backward(
+      upstream,
+      gradients,
+      comparison.graph("train"),
+      self._blamed | ({TOTAL} if losses else set()),
+      comparison.silent(upstream),
+      comparison.is_derivative,
+    )
     return Outcome(_findings([*terms, *upstream, *gradients]), blames)
 
   def _optimizer(self) -> Outcome:
