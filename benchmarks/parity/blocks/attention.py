@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from benchmarks.parity.blocks.projection import Dense
+
 
 def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
   """[b, n, heads · d] → [b, heads, n, d]."""
@@ -58,10 +60,10 @@ class Attention(tf_keras.layers.Layer):
   def __init__(self, width: int, heads: int, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self.width, self.heads = width, heads
-    self.query = tf_keras.layers.Dense(width, name="query")
-    self.key = tf_keras.layers.Dense(width, name="key")
-    self.value = tf_keras.layers.Dense(width, name="value")
-    self.output_projection = tf_keras.layers.Dense(width, name="output")
+    self.query = Dense(width, name="query")
+    self.key = Dense(width, name="key")
+    self.value = Dense(width, name="value")
+    self.output_projection = Dense(width, name="output")
 
   def call(
     self,

@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from benchmarks.parity.blocks.projection import Dense
+
 
 class MlpHead(tf_keras.layers.Layer):
   """Projections with a rectifier between each two: [.., c] → [.., output].
@@ -19,9 +21,7 @@ class MlpHead(tf_keras.layers.Layer):
     super().__init__(**kwargs)
     self._config = {"hidden": hidden, "output": output, "depth": depth}
     widths = [hidden] * (depth - 1) + [output]
-    self.projections = [
-      tf_keras.layers.Dense(width, name=f"fc{index}") for index, width in enumerate(widths)
-    ]
+    self.projections = [Dense(width, name=f"fc{index}") for index, width in enumerate(widths)]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     x = inputs
@@ -45,7 +45,7 @@ class MaskHeads(tf_keras.layers.Layer):
   def __init__(self, num_classes: int, hidden: int, mask_width: int, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self._config = {"num_classes": num_classes, "hidden": hidden, "mask_width": mask_width}
-    self.classes = tf_keras.layers.Dense(num_classes + 1, name="classes")
+    self.classes = Dense(num_classes + 1, name="classes")
     self.mask_embedding = MlpHead(hidden, mask_width, name="mask_embedding")
 
   def call(self, queries: tf.Tensor, pixels: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from benchmarks.parity.blocks.projection import Dense
 from benchmarks.parity.blocks.transformer import layer_norm
 
 
@@ -39,7 +40,7 @@ class PatchMerging(tf_keras.layers.Layer):
 
   def build(self, input_shape: tf.TensorShape) -> None:
     self.norm = layer_norm("norm")
-    self.reduction = tf_keras.layers.Dense(2 * input_shape[-1], use_bias=False, name="reduction")
+    self.reduction = Dense(2 * input_shape[-1], use_bias=False, name="reduction")
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tf_keras
 
 from benchmarks.parity.blocks import windows
 from benchmarks.parity.blocks.attention import attend, merge_heads, split_heads
+from benchmarks.parity.blocks.projection import Dense
 from benchmarks.parity.blocks.transformer import Mlp, layer_norm
 
 MLP_RATIO = 4
@@ -24,10 +25,10 @@ class WindowAttention(tf_keras.layers.Layer):
   def __init__(self, width: int, heads: int, window: int, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self.width, self.heads, self.window = width, heads, window
-    self.query = tf_keras.layers.Dense(width, name="query")
-    self.key = tf_keras.layers.Dense(width, name="key")
-    self.value = tf_keras.layers.Dense(width, name="value")
-    self.output_projection = tf_keras.layers.Dense(width, name="output")
+    self.query = Dense(width, name="query")
+    self.key = Dense(width, name="key")
+    self.value = Dense(width, name="value")
+    self.output_projection = Dense(width, name="output")
 
   def build(self, input_shape: tf.TensorShape) -> None:
     rows = (2 * self.window - 1) ** 2

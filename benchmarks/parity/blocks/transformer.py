@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from benchmarks.parity.blocks.attention import Attention
+from benchmarks.parity.blocks.projection import Dense
 from official.layers.activations import ACTIVATIONS
 
 EPSILON = 1e-5  # Of every LayerNorm; Keras' own default is 1e-3.
@@ -28,9 +29,9 @@ class Mlp(tf_keras.layers.Layer):
   def __init__(self, hidden: int, width: int, activation: str = "relu", **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self._config = {"hidden": hidden, "width": width, "activation": activation}
-    self.expand = tf_keras.layers.Dense(hidden, name="expand")
+    self.expand = Dense(hidden, name="expand")
     self.activation = ACTIVATIONS[activation]
-    self.reduce = tf_keras.layers.Dense(width, name="reduce")
+    self.reduce = Dense(width, name="reduce")
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.reduce(self.activation(self.expand(inputs)))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tf_keras
 
 from benchmarks.parity.blocks.attention import Attention
+from benchmarks.parity.blocks.projection import Dense
 from benchmarks.parity.blocks.transformer import EncoderLayer
 from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.cases.transformer import SIZES
@@ -20,7 +21,7 @@ class UnbiasedAttention(Attention):
   def __init__(self, width: int, heads: int) -> None:
     super().__init__(width, heads)
     self.query, self.key, self.value = (
-      tf_keras.layers.Dense(width, use_bias=False, name=name) for name in ("query", "key", "value")
+      Dense(width, use_bias=False, name=name) for name in ("query", "key", "value")
     )
 
 

@@ -3,11 +3,11 @@
 import math
 
 import tensorflow as tf
-import tf_keras
 
 from benchmarks.parity.blocks.decoder import TransformerDecoder
 from benchmarks.parity.blocks.heads import MaskHeads, MlpHead
 from benchmarks.parity.blocks.patches import PatchEmbedding
+from benchmarks.parity.blocks.projection import Dense
 from benchmarks.parity.blocks.resnet import Bottleneck, Stem
 from benchmarks.parity.blocks.swin import SwinBlock
 from benchmarks.parity.blocks.swin_backbone import Swin
@@ -15,14 +15,14 @@ from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer, Mlp
 from benchmarks.parity.defects.planting import at, exchanged, setting, transform, wrong
 
 
-class UnbiasedDense(tf_keras.layers.Dense):
+class UnbiasedDense(Dense):
   """The bias is there and is not added."""
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return tf.matmul(inputs, self.kernel)
 
 
-class BiasedTwice(tf_keras.layers.Dense):
+class BiasedTwice(Dense):
   """The bias is added here, and was by the layer already."""
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
