@@ -2,10 +2,12 @@
 
 import enum
 import math
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from official.parity.case import STAGES
-from official.parity.result import Diagnosis, Finding, Result, Stage, Status
+from official.parity.result import Blame, Diagnosis, Finding, Result, Stage, Status
 
 
 class Shade(enum.StrEnum):
@@ -126,22 +128,32 @@ def _first_divergence(result: Result) -> list[str]:
   line = f"first divergence: {stage.name}, {place(finding)}: {numbers(finding)}{reason}"
   if blame is None:
     return [line]
-  where = f" at {blame.line}" if blame.line else ""
-  return [f"{line}; blame {blame.layer}{where}", f"cause: {_cause(blame.diagnoses)}"]
+  return [f"{line}; blame {culprit(blame)}", f"cause: {_cause(blame)}"]
 
 
-def _cause(diagnoses: Iterable[Diagnosis]) -> str:
-  best = next(iter(diagnoses), None)
-  if best is None:
+def culprit(blame: Blame) -> str:
+  """The layer to blame, and the line of code where it is known."""
+  return blame.layer + (f" at {_nearby(blame.line)}" if blame.line else "")
+
+
+def _cause(blame: Blame) -> str:
+  if not blame.diagnoses:
     return "not found"
+  best = blame.diagnoses[0]
   known = "" if best.closes else "not found; nearest "
   gap = f"{engineering(best.before)} → {engineering(best.after)}"
-  return f"{known}{best.cause}: {explanation(best)}; error {gap}"
+  return f"{known}{best.cause}: {explanation(best, blame)}; error {gap}"
 
 
-def explanation(diagnosis: Diagnosis) -> str:
-  """Its sentence, and the line of code where it is known."""
-  return diagnosis.sentence + (f" ({diagnosis.line})" if diagnosis.line else "")
+def explanation(diagnosis: Diagnosis, blame: Blame) -> str:
+  """Its sentence, and the line of code where it is known and not that of `blame`."""
+  line = diagnosis.line if diagnosis.line != blame.line else ""
+  return diagnosis.sentence + (f" ({_nearby(line)})" if line else "")
+
+
+def _nearby(line: str) -> str:
+  """ "file:line" as it is seen from here."""
+  return line.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def engineering(value: float) -> str:

@@ -112,7 +112,7 @@ def _add_blames(page: Page, result: Result, arrays: Mapping[str, BlamedArrays]) 
 
 def _add_blame(page: Page, blame: Blame, pictures: BlamedArrays | None) -> None:
   finding = blame.finding
-  page.paragraph(f"{blame.layer} {f'at {blame.line}' if blame.line else ''}", "big different")
+  page.paragraph(digest.culprit(blame), "big different")
   reason = f" ({finding.reason})" if finding.reason else ""
   stage = f"{finding.stage}, {digest.place(finding)}"
   page.paragraph(f"Given away by {stage}: {digest.numbers(finding)}{reason}.")
@@ -121,19 +121,19 @@ def _add_blame(page: Page, blame: Blame, pictures: BlamedArrays | None) -> None:
     page.paragraph(f"May be to blame too: {', '.join(blame.region[:_NAMED])}{more}.")
   if blame.diagnoses:
     head = ["cause", "what differs", "error before", "after", ""]
-    page.table(head, map(_diagnosis_row, blame.diagnoses))
+    page.table(head, [_diagnosis_row(diagnosis, blame) for diagnosis in blame.diagnoses])
   else:
     page.paragraph("No known mistake was found to explain it.")
   if pictures is not None:
     add_pictures(page, pictures)
 
 
-def _diagnosis_row(diagnosis: Diagnosis) -> list[object]:
+def _diagnosis_row(diagnosis: Diagnosis, blame: Blame) -> list[object]:
   cause = Cell(diagnosis.cause, shade_class(Shade.SAME if diagnosis.closes else Shade.EXCUSED))
   errors = _number(diagnosis.before), _number(diagnosis.after)
   return [
     cause,
-    digest.explanation(diagnosis),
+    digest.explanation(diagnosis, blame),
     *errors,
     "closes the gap" if diagnosis.closes else "",
   ]

@@ -84,6 +84,20 @@ def test_headline_of_a_run_that_found_a_cause(broken):
   ]
 
 
+def test_lines_of_code_are_told_once_and_as_seen_from_here(broken, monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  blame, cause = broken.stages[0].blames[0], broken.stages[0].blames[0].diagnoses[0]
+  line = f"{tmp_path}/net/norm.py:12"
+  blame = dataclasses.replace(blame, line=line)
+  assert digest.culprit(blame) == "net/c1/bn at net/norm.py:12"
+  assert digest.culprit(dataclasses.replace(blame, line="/else/n.py:1")).endswith("at /else/n.py:1")
+  assert digest.culprit(dataclasses.replace(blame, line="")) == "net/c1/bn"
+  same = dataclasses.replace(cause, line=line)
+  assert digest.explanation(same, blame) == "adds 1e-3, the original 1e-5"
+  other = dataclasses.replace(cause, line=f"{tmp_path}/a.py:1")
+  assert digest.explanation(other, blame) == "adds 1e-3, the original 1e-5 (a.py:1)"
+
+
 def test_headline_of_a_clean_run(clean):
   assert digest.headline(clean) == [
     "SAME: demo/tiny, float64, seed 3; 9 pairs, worst error 1.00e-15 of 1.00e-9"
