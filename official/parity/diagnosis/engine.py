@@ -17,11 +17,15 @@ that change, are the original's within the limit; the others are reported as wha
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from official.parity.diagnosis import (
   activations,
   attention,
   convolution,
+  gradients,
   inputs,
   layers,
   layout,
@@ -30,15 +34,22 @@ from official.parity.diagnosis import (
   normalization,
   outputs,
   pooling,
+  preprocessing,
   resampling,
   scalars,
+  statistics,
   weights,
   windows,
   wiring,
 )
 from official.parity.diagnosis.causes import CAUSES
-from official.parity.diagnosis.evidence import LayerEvidence
-from official.parity.diagnosis.subject import Subject, Trial
+from official.parity.diagnosis.evidence import (
+  Arrays,
+  LayerEvidence,
+  PreprocessEvidence,
+  StatisticsEvidence,
+)
+from official.parity.diagnosis.subject import Subject, Trial, error_of
 from official.parity.result import Diagnosis
 
 Hypothesis = Callable[[Subject], Iterator[Trial]]
@@ -124,6 +135,13 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
 )
 
 
+BACKWARD: tuple[tuple[Hypothesis, ...], ...] = (
+  (gradients.frozen, gradients.let_through),
+  (gradients.factor, gradients.clipped),
+  (gradients.stopped, gradients.own_gradient),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Examination:
   """What came of all trials.
@@ -140,22 +158,41 @@ class Examination:
 
 
 def diagnose_layer(evidence: LayerEvidence) -> list[Diagnosis]:
-  """Why the layer's outputs differ, best first: what closes the gap, then what narrows it."""
+  """Why the layer's outputs, or its gradients, differ; best first."""
   return list(examine(evidence).diagnoses)
 
 
 def examine(evidence: LayerEvidence) -> Examination:
   """`diagnose_layer`, with what could not be tried."""
+  backward = evidence.upstream is not None
   try:
-    subject = Subject(evidence)
+    subject = gradients.BackwardSubject(evidence) if backward else Subject(evidence)
     search = Search(subject.before, evidence.limit, subject.error)
   except Exception as error:  # Any code may be blamed, and may refuse to be traced.
     return Examination((), (("tracing", _one_line(error)),), 0)
-  for tier in FORWARD:
-    search.run_tier(tier, subject)
-    if search.closed or search.late:
-      break
-  return search.result()
+  return search.run(BACKWARD if backward else FORWARD, subject)
+
+
+def diagnose_statistics(evidence: StatisticsEvidence) -> list[Diagnosis]:
+  """Why a normalization's moving statistics differ, best first."""
+  trials = statistics.hypotheses(evidence)
+  return _diagnose_arrays(trials, evidence.candidate, evidence.reference, evidence.limit)
+
+
+def diagnose_preprocess(evidence: PreprocessEvidence) -> list[Diagnosis]:
+  """Why what the network is given differs, best first."""
+  ours, theirs = (preprocessing.image(a) for a in (evidence.candidate, evidence.reference))
+  trials = preprocessing.hypotheses(evidence)
+  return _diagnose_arrays(trials, {"": ours}, {"": theirs}, evidence.limit)
+
+
+def _diagnose_arrays(
+  trials: Iterator[Trial], candidate: Arrays, reference: Arrays, limit: float
+) -> list[Diagnosis]:
+  reference = {key: np.asarray(array) for key, array in reference.items()}
+  judge = lambda made: error_of({k: np.asarray(a) for k, a in made.items()}, reference)  # noqa: E731
+  search = Search(judge(candidate), limit, judge)
+  return list(search.run([[lambda _: trials]], None).diagnoses)
 
 
 class Search:
@@ -168,6 +205,13 @@ class Search:
     self._tried = 0
     self._end = time.monotonic() + SECONDS
 
+  def run(self, tiers: Sequence[Sequence[Hypothesis]], subject: Any) -> Examination:
+    """Tier after tier, until one closes the gap or the time is used up."""
+    for tier in tiers:
+      if self._before > self._limit and not self.closed and not self.late:
+        self.run_tier(tier, subject)
+    return self.result()
+
   @property
   def closed(self) -> bool:
     """Whether a trial closed the gap."""
@@ -178,7 +222,7 @@ class Search:
     """Whether the time is used up."""
     return time.monotonic() > self._end
 
-  def run_tier(self, tier: Sequence[Hypothesis], subject: Subject) -> None:
+  def run_tier(self, tier: Sequence[Hypothesis], subject: Any) -> None:
     """Measures every trial of every hypothesis in `tier`."""
     for hypothesis in tier:
       try:

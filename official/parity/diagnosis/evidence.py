@@ -44,8 +44,7 @@ class LayerEvidence:
     upstream: gradient that arrives at each output, by leaf; None where the outputs are at fault.
     input_gradients: the original's gradients of the inputs, by position among the tensors of
       `args` and `kwargs` ("0", "1", …); those that are known.
-    parameter_gradients: the original's, by the candidate's variable (`Variable.name`); those that
-      are known.
+    parameter_gradients: (the candidate's variable, the original's gradient); those that are known.
   """
 
   layer: Callable[..., Any]
@@ -59,7 +58,7 @@ class LayerEvidence:
   neighbours: Sequence[Neighbour] = ()
   upstream: Arrays | None = None
   input_gradients: Arrays = dataclasses.field(default_factory=dict)
-  parameter_gradients: Arrays = dataclasses.field(default_factory=dict)
+  parameter_gradients: Sequence[tuple[Any, np.ndarray]] = ()
 
 
 @dataclasses.dataclass(frozen=True)

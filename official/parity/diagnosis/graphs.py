@@ -10,54 +10,19 @@ from official.parity.diagnosis.program import Edit, Node, Program, Ref
 
 # Change the shape, order or dtype of values, but not the values.
 SHAPING = frozenset(
-  [
-    "Identity",
-    "IdentityN",
-    "StopGradient",
-    "Cast",
-    "Reshape",
-    "Squeeze",
-    "ExpandDims",
-    "Transpose",
-    "BroadcastTo",
-    "Tile",
-    "Pack",
-    "Unpack",
-    "ConcatV2",
-    "Split",
-    "SplitV",
-    "StridedSlice",
-    "Slice",
-    "GatherV2",
-    "EnsureShape",
-    "Roll",
-  ]
+  {"Identity", "IdentityN", "StopGradient", "Cast", "Reshape", "Squeeze", "ExpandDims"}
+  | {"Transpose", "BroadcastTo", "Tile", "Pack", "Unpack", "ConcatV2", "Split", "SplitV"}
+  | {"StridedSlice", "Slice", "GatherV2", "EnsureShape", "Roll"}
 )
-LINEAR = SHAPING | frozenset(
-  ["Mul", "RealDiv", "Neg", "AddV2", "Add", "AddN", "Sub", "BiasAdd", "SelectV2"]
+SUMS = frozenset({"AddV2", "Add", "AddN", "Sub", "BiasAdd"})
+LINEAR = SHAPING | SUMS | {"Mul", "RealDiv", "Neg", "SelectV2"}
+ELEMENTWISE = (SUMS - {"AddN", "BiasAdd"}) | frozenset(
+  {"Mul", "RealDiv", "Div", "DivNoNan", "Pow", "Maximum", "Minimum", "SquaredDifference"}
+  | {"SelectV2"}
 )
-PRODUCTS = frozenset(["MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"])
-CONVOLUTIONS = frozenset(["Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput"])
-SOFTMAXES = frozenset({"Softmax", "LogSoftmax", "Exp"})
+PRODUCTS = frozenset({"MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
+CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput"})
 SINES = frozenset({"Sin", "Cos"})
-
-
-ELEMENTWISE = frozenset(
-  [
-    "Mul",
-    "RealDiv",
-    "Div",
-    "DivNoNan",
-    "AddV2",
-    "Add",
-    "Sub",
-    "Pow",
-    "Maximum",
-    "Minimum",
-    "SquaredDifference",
-    "SelectV2",
-  ]
-)
 
 
 class Edge(NamedTuple):

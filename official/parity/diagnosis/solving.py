@@ -33,9 +33,7 @@ def solve(
     guesses: numbers to look at first, where outputs wave with the number.
   """
   for guess in guesses:
-    if (
-      guess != start and subject.error(subject.program.run(edits(guess))) <= subject.evidence.limit
-    ):
+    if guess != start and subject.error(subject.run(edits(guess))) <= subject.evidence.limit:
       return guess
   old, new = start, second if second is not None else (start * 1.01 if start else 0.01)
   last = _residual(subject, edits(old))
@@ -56,13 +54,13 @@ def solve(
     old, last, new = new, now, new - float(slope @ now) / steep
     if new == old:
       break
-  error = subject.error(subject.program.run(edits(found)))
+  error = subject.error(subject.run(edits(found)))
   return found if error <= subject.evidence.limit else None
 
 
 def _residual(subject: Subject, edits: Edits) -> np.ndarray | None:
   try:
-    return subject.residual(subject.program.run(edits))
+    return subject.residual(subject.run(edits))
   except tf.errors.InvalidArgumentError:  # A number of another shape than is wanted here.
     return None
 

@@ -53,7 +53,7 @@ class Subject:
   @functools.cached_property
   def outputs(self) -> dict[str, np.ndarray]:
     """The candidate's outputs that the original has too."""
-    return self.arrays(self.program.run())
+    return self.arrays(self.run({}))
 
   @functools.cached_property
   def before(self) -> float:
@@ -83,7 +83,11 @@ class Subject:
     """A trial that runs the program under `edits`, the chief of them at node `at`."""
     at = next(iter(edits)) if at is None else at
     line = self.program.line(at)
-    return Trial(cause, sentence, lambda: self.program.run(edits), line)
+    return Trial(cause, sentence, lambda: self.run(edits), line)
+
+  def run(self, edits: Edits) -> Mapping[str, Any]:
+    """What is judged, under `edits`."""
+    return self.program.run(edits)
 
   @functools.cached_property
   def unread(self) -> list[tf.Variable]:

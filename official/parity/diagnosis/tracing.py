@@ -40,7 +40,7 @@ def _trace(
   with graph.as_default(), ag_ctx.ControlStatusCtx(autograph), _in_line(), _calls(recorded):
     symbols = [_symbol(value) for value in flat]
     call_args, call_kwargs = tf.nest.pack_sequence_as((args, dict(kwargs)), symbols)
-    structure = _Mode(function)(call_args, call_kwargs, training=training)
+    structure = call(function, call_args, call_kwargs, training)
     outputs = {name: tf.identity(x) for name, x in leaves(structure) if tf.is_tensor(x)}
   arguments = [
     (symbol, value) for symbol, value in zip(symbols, flat, strict=True) if tf.is_tensor(value)
@@ -48,6 +48,11 @@ def _trace(
   owners = [function, *(layer for layer, _, _ in recorded)]
   known = [v for owner in owners for v in getattr(owner, "variables", ())]
   return _program(graph, arguments, outputs, recorded, known)
+
+
+def call(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], training: bool) -> Any:
+  """`function(*args, **kwargs)` in a mode that the layers inside take from their caller."""
+  return _Mode(function)(args, dict(kwargs), training=training)
 
 
 def _symbol(value: Any) -> Any:

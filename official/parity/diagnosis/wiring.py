@@ -1,13 +1,14 @@
 """How values are connected: order of parts, residuals, layers left out, added or exchanged."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import execute
-from official.parity.diagnosis.graphs import SINES, after, is_data, is_float, origin
-from official.parity.diagnosis.program import Edit, Edits, Node, Program, Ref
+from official.parity.diagnosis.execution import Tensors, execute
+from official.parity.diagnosis.graphs import SINES, is_data, is_float, make, origin
+from official.parity.diagnosis.program import Edits, Look, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 MANY = 4  # Of more parts only exchanges of two, rotations and the reversal are tried.
@@ -75,24 +76,29 @@ def equal_parts(program: Program) -> Iterator[list[Ref]]:
 
 def permuted(subject: Subject, parts: list[Ref], cause: str, what: str) -> Iterator[Trial]:
   """`parts` in every other order."""
-  values = [subject.program.value(part) for part in parts]
   for order in orders(len(parts)):
-    placed = dict(zip(parts, (values[i] for i in order), strict=True))
+    placed = dict(zip(parts, (parts[i] for i in order), strict=True))
     sentence = f"the original takes {what} in the order {order} of the candidate's"
     yield subject.trial(cause, sentence, exchanged(subject.program, placed))
 
 
-def exchanged(program: Program, values: dict[Ref, tf.Tensor]) -> Edits:
-  """Edits that put values in place of outputs."""
-  by_node: dict[int, dict[int, tf.Tensor]] = {}
-  for ref, value in values.items():
-    by_node.setdefault(ref.index, {})[ref.output] = value
+def exchanged(program: Program, places: dict[Ref, Ref]) -> Edits:
+  """Edits that put other outputs, which depend on none of these, in place of outputs."""
+  return {
+    index: functools.partial(_exchange, program, index, places)
+    for index in {ref.index for ref in places}
+  }
 
-  def edit(index: int, new: dict[int, tf.Tensor]) -> Edit:
-    count = len(program.nodes[index].op.outputs)
-    return lambda inputs, look: [new.get(n, program.value(Ref(index, n))) for n in range(count)]
 
-  return {index: edit(index, new) for index, new in by_node.items()}
+def _exchange(
+  program: Program, index: int, places: dict[Ref, Ref], inputs: Tensors, look: Look
+) -> Tensors:
+  made = execute(program.nodes[index].op, inputs)
+  for ref, other in places.items():
+    if ref.index == index:
+      node = program.nodes[other.index]
+      made[ref.output] = execute(node.op, [look(i) for i in node.inputs])[other.output]
+  return made
 
 
 def _other_slices(subject: Subject, node: Node) -> Iterator[Trial]:
@@ -107,9 +113,10 @@ def _other_slices(subject: Subject, node: Node) -> Iterator[Trial]:
     for n, other in enumerate(tf.split(source, whole // size, axis)):
       if other.shape == part.shape:
         sentence = f"the original takes part {n} of {whole // size} along axis {axis}"
-        yield subject.trial(
-          "channels_permuted", sentence, exchanged(program, {Ref(node.index): other})
-        )
+        edit = lambda inputs, look, n=n, count=whole // size, axis=axis: [  # noqa: E731
+          tf.split(inputs[0], count, axis)[n]
+        ]
+        yield subject.trial("channels_permuted", sentence, {node.index: edit})
 
 
 def residual(subject: Subject) -> Iterator[Trial]:
@@ -139,10 +146,15 @@ def _with_term(subject: Subject) -> Iterator[Trial]:
     for term in sources(program):
       same = program.shape(term) == program.shape(place) and term != place
       if same and term.index in before | set(program.arguments):
-        value = program.value(term)
-        edits = {place.index: after(program, place, lambda x, value=value: x + value)}
+        edits = {place.index: functools.partial(_plus, program, place, term)}
         sentence = "the original adds what went in before, the candidate does not"
         yield subject.trial("residual_missing", sentence, edits)
+
+
+def _plus(program: Program, place: Ref, term: Ref, inputs: Tensors, look: Look) -> Tensors:
+  made = make(program.nodes[place.index], inputs)
+  made[place.output] = made[place.output] + look(term)
+  return made
 
 
 def other_term(subject: Subject) -> Iterator[Trial]:
@@ -154,8 +166,7 @@ def other_term(subject: Subject) -> Iterator[Trial]:
     for slot, now in enumerate(node.inputs):
       for term in flowing(program, node.index, program.shape(now)):
         if term not in node.inputs:
-          value = program.value(term)
-          edit = lambda inputs, look, slot=slot, value=value: [value + inputs[1 - slot]]  # noqa: E731
+          edit = lambda inputs, look, slot=slot, term=term: [look(term) + inputs[1 - slot]]  # noqa: E731
           sentence = f"the original adds another value than the candidate (input {slot})"
           yield subject.trial("residual_missing", sentence, {node.index: edit})
 
