@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
@@ -13,12 +13,21 @@ import numpy as np
 from official.cli.errors import UserError
 from official.cli.files import make_directory
 from official.parity import disk, images, stage_names, trajectory
-from official.parity.case import Arrays, ParityCase, Side
+from official.parity.case import Arrays, ParityCase
 from official.parity.determinism import Proof
 from official.parity.recording import Header, Recording, Tier
 
+if TYPE_CHECKING:
+  from official.parity.torch_recorder import TorchRecorder
+
+Tell = Callable[[str], None]
+
 _DTYPES = {"float64": np.float64, "float32": np.float32, "bfloat16": ml_dtypes.bfloat16}
 _LIBRARIES = ("numpy", "torch", "transformers")
+
+
+def silent(text: str) -> None:
+  """Tells nobody."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +75,7 @@ def record(
   steps: int = 3,
   seed: int = 0,
   tier: Tier = Tier.FULL,
+  tell: Tell = silent,
 ) -> None:
   """Records the original of `case` for runs without it (`session.run(recording=path)`).
 
@@ -80,20 +90,38 @@ def record(
     steps: training steps.
     seed: of weights and batches.
     tier: how much is kept of activations and gradients.
+    tell: is told what begins.
 
   Raises:
     UserError: the case has no original to run, it is not deterministic, or the system refuses to
       write.
   """
+  stage_names.check_precision(precision)
+  make_directory(path.parent)
+  recording = _Recording(case, stages, steps, seed, tier)
+  tell(f"recording the original in {precision}")
+  recording.make(precision, path)
+  if precision != "float64":
+    tell("recording the original in float64")
+    recording.make("float64", golden_path(path), lead=Recording(path))
+
+
+def torch_recorder(case: ParityCase, precision: str, seed: int) -> "TorchRecorder":
+  """A recorder of the original of `case`; this is where torch is imported.
+
+  Raises:
+    UserError: the case has no original to run, or torch is not installed.
+  """
   if case.reference is None:
     raise UserError(f"{case.name}: the original cannot be run here; give a recording of it")
-  make_directory(path.parent)
-  side = case.reference(precision, seed)
-  recording = _Recording(case, stages, steps, seed, tier)
-  recording.make(side, precision, path)
-  if precision != "float64":
-    golden = case.reference("float64", seed)
-    recording.make(golden, "float64", golden_path(path), lead=Recording(path))
+  try:
+    from official.parity.torch_recorder import TorchRecorder
+
+    return TorchRecorder(case.reference(precision, seed), seed)
+  except ModuleNotFoundError as error:
+    raise UserError(
+      f"{case.name}: the original needs {error.name}: pip install '.[parity]', or give a recording"
+    ) from error
 
 
 def cast(arrays: Arrays, precision: str) -> dict[str, np.ndarray]:
@@ -148,15 +176,16 @@ class _Recording:
   seed: int
   tier: Tier
 
-  def make(self, side: Side, precision: str, path: Path, lead: Recording | None = None) -> None:
-    """Records `side`; in float64 along `lead`, its recording in a low precision, where given."""
-    from official.parity.torch_recorder import TorchRecorder, to_numpy
+  def make(self, precision: str, path: Path, lead: Recording | None = None) -> None:
+    """Records the original; in float64 along `lead`, its recording in a low precision, if any."""
+    recorder = torch_recorder(self.case, precision, self.seed)
+    from official.parity.torch_recorder import to_numpy
 
+    side = recorder.side
     stages = stage_names.chosen(self.stages, stage_names.possible(side), "the original")
     phases, steps = stage_names.phases(stages), stage_names.steps(stages, self.steps)
     inputs = batches(self.case, self.seed, steps, lead.header.precision if lead else precision)
     inputs = [cast(batch, precision) for batch in inputs]
-    recorder = TorchRecorder(side, self.seed)
     if lead:
       recorder.load(*(cast(lead.section("init", s), precision) for s in ("parameter", "buffer")))
     if self.tier == Tier.FULL:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from official.checkpoints.transfer import TransferError
-from official.cli.errors import UserError, nearest
+from official.cli.errors import UserError
 from official.parity import original, stage_names, structure, trajectory
 from official.parity.candidate import Candidate
-from official.parity.case import PRECISIONS, STAGES, ParityCase, Side
+from official.parity.case import STAGES, ParityCase, Side
 from official.parity.comparison import Comparison
 from official.parity.diagnosing import Diagnostician
 from official.parity.excuses import Excuses
 from official.parity.layouts import LayoutError
-from official.parity.original import Original, record
+from official.parity.original import Original, Tell, record, silent
 from official.parity.report.arrays import BlamedArrays, finding_key
 from official.parity.result import Blame, Finding, Result, Stage, Status
 from official.parity.stages import Stages
@@ -43,6 +43,7 @@ def run(
   recording: Path | None = None,
   workdir: Path | None = None,
   diagnoses: int = 3,
+  tell: Tell = silent,
 ) -> Result:
   """Says whether the candidate of `case` is its original, and where and why it is not.
 
@@ -60,6 +61,7 @@ def run(
       removed afterwards.
     workdir: where recordings are kept while the run lasts; None: the system's temporary directory.
     diagnoses: how many blames are diagnosed, first ones first; 0 diagnoses none.
+    tell: is told what begins.
 
   Raises:
     UserError: the case is at fault (unknown stage, a side that is not deterministic), the recording
@@ -74,6 +76,7 @@ def run(
     recording=recording,
     workdir=workdir,
     diagnoses=diagnoses,
+    tell=tell,
   ).result
 
 
@@ -87,20 +90,19 @@ def examine(
   recording: Path | None = None,
   workdir: Path | None = None,
   diagnoses: int = 3,
+  tell: Tell = silent,
 ) -> Outcome:
   """As `run`, with the arrays of what was blamed."""
-  if precision not in PRECISIONS:
-    known = ", ".join(PRECISIONS)
-    raise UserError(f"no precision '{precision}'{nearest(precision, PRECISIONS)} (use {known})")
+  stage_names.check_precision(precision)
   stage_names.checked(stages)
   excuses = Excuses(case.excuses)
   with tempfile.TemporaryDirectory(prefix="parity-", dir=workdir) as name:
     directory = Path(name)
     if recording is None:
       recording = directory / "original.safetensors"
-      record(case, recording, precision, stages=stages, steps=steps, seed=seed)
+      record(case, recording, precision, stages=stages, steps=steps, seed=seed, tell=tell)
     both = Original.open(recording, case.name, precision, seed)
-    return _Session(case, both, directory, stages, steps, excuses, diagnoses).outcome()
+    return _Session(case, both, directory, stages, steps, excuses, diagnoses, tell).outcome()
 
 
 class _Session:
@@ -115,7 +117,9 @@ class _Session:
     steps: int,
     excuses: Excuses,
     diagnoses: int,
+    tell: Tell,
   ) -> None:
+    self._tell = tell
     self._case, self._original, self._directory = case, both, directory
     self._excuses, self._diagnoses = excuses, diagnoses
     self._everything = stages is None
@@ -132,6 +136,7 @@ class _Session:
 
   def outcome(self) -> Outcome:
     """Records the candidate and runs all stages."""
+    self._tell("recording the candidate")
     try:
       candidate = Candidate(self._case, self._original.own, self._directory)
     except TransferError as error:
@@ -157,7 +162,11 @@ class _Session:
     )
     runner = Stages(self._case, comparison, rows)
     names = [name for name in STAGES if name in (*self._stages, *lacking)]
-    stages = [_one_sided(n, lacking[n]) if n in lacking else runner.run(n) for n in names]
+    stages = []
+    for name in names:
+      self._tell(name)
+      one_sided = name in lacking
+      stages.append(_one_sided(name, lacking[name]) if one_sided else runner.run(name))
     stale = structure.stale_excuses(self._excuses, _sections(stages))
     stages[0] = dataclasses.replace(stages[0], findings=[*stages[0].findings, *stale])
     return comparison, stages, rows
@@ -204,6 +213,7 @@ class _Session:
 
   def _diagnosed(self, comparison: Comparison, stages: Sequence[Stage]) -> list[Stage]:
     """`stages` with the first blames diagnosed."""
+    self._tell("diagnosing")
     left = self._diagnoses if comparison.full else 0
     doctor = Diagnostician(comparison)
     done = []

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from official.cli.errors import UserError, nearest
-from official.parity.case import STAGES, Side
+from official.parity.case import PRECISIONS, STAGES, Side
 
 STRUCTURE = "structure"  # Always runs: without it, nothing else knows what to compare.
 _NEEDS = {
@@ -30,6 +30,13 @@ def checked(stages: Sequence[str] | None) -> tuple[str, ...] | None:
     if name not in STAGES:
       raise UserError(f"no stage '{name}'{nearest(name, STAGES)} (they are {', '.join(STAGES)})")
   return tuple(name for name in STAGES if name in {*stages, STRUCTURE})
+
+
+def check_precision(precision: str) -> None:
+  """Raises UserError where `precision` is none of `case.PRECISIONS`."""
+  if precision not in PRECISIONS:
+    hint, known = nearest(precision, PRECISIONS), ", ".join(PRECISIONS)
+    raise UserError(f"no precision '{precision}'{hint} (they are {known})")
 
 
 def possible(side: Side) -> tuple[str, ...]:
