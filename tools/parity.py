@@ -111,9 +111,10 @@ def _record(arguments: argparse.Namespace) -> None:
   case, stages = _case(arguments), _stages(arguments)
   from official.parity import original
 
-  _checked_precision(arguments.precision)
-  parts = 1 if arguments.precision == "float64" else 2
-  with Progress("parity", parts, "recordings") as progress:
+  files = [arguments.file]
+  if arguments.precision != "float64":
+    files.append(original.golden_path(arguments.file))
+  with Progress("parity", len(files), "recordings") as progress:
     original.record(
       case,
       arguments.file,
@@ -124,9 +125,7 @@ def _record(arguments: argparse.Namespace) -> None:
       tell=_teller(progress),
     )
     progress.advance()
-  print(
-    f"wrote {arguments.file}" + ("" if parts == 1 else f", {original.golden_path(arguments.file)}")
-  )
+  print(f"wrote {', '.join(map(str, files))}")
 
 
 def _run(arguments: argparse.Namespace) -> int:
