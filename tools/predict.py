@@ -10,15 +10,10 @@ from official.cli import app
 from official.cli.arguments import Parser
 from official.cli.errors import UserError
 from official.cli.progress import Progress
-from official.datasets.annotations import Category
-from projects import dossiers
+from tools import predict_network
 
 if TYPE_CHECKING:
   import numpy as np
-
-  from official.core import config_definitions as cfg
-  from official.dossiers.dossier import Detector, Dossier
-  from official.serving.run_folder import RunFolder
 
 _BATCH_SIZE = 8
 _RESULTS = "detections.json"
@@ -30,12 +25,16 @@ numbers, as COCO's are, else 1, 2, …
 
 Of a run's folder, the best checkpoint is used, else the newest one, with averaged weights where the
 experiment averages: what evaluations see. Settings are the experiment's defaults, then the run's
-params.yaml, then --params_override. Class names are what the run recorded, else the data's."""
+params.yaml, then --params_override. Class names are what the run recorded, else the data's.
+
+Networks that Darknet trained are read with --imported; their category ids are class numbers."""
 _EXAMPLES = f"""\
   python -m tools.predict --experiment=yolo_v4_tiny_shapes --checkpoint=runs/shapes \\
     --output=runs/shapes/predictions data/shapes/images/val
   python -m tools.predict --experiment=yolo_v4_csp_coco --checkpoint=runs/coco/ckpt-50000 \\
     --output=out --score_threshold=0.5 'photos/**/*.jpg' dog.png
+  python -m tools.predict --imported yolov4-tiny.cfg yolov4-tiny.weights --names=coco.names \\
+    --output=out dog.jpg
 
 exit codes: 0 done, 2 a mistake in flags or settings, or some of the images could not be read
 (they are named, and the others are done); {_RESULTS} holds what is at or above --score_threshold:
@@ -45,30 +44,33 @@ for COCO's AP, give 0"""
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command with `argv` (None: the command line) and returns its exit code."""
   arguments = _parse(argv)
-  dossier = dossiers.of_experiment(arguments.experiment)
+  predict_network.check(arguments)
   from official.serving import image_files
 
   paths = image_files.find(arguments.images)
   pictures = _picture_paths(paths, arguments.output)
   # From here on TensorFlow is loaded, which takes seconds.
-  from official.serving.run_folder import RunFolder
   from official.training import environment
 
   environment.quiet()
-  run = RunFolder(arguments.checkpoint)
-  params = _settings(arguments, run)
-  checkpoint = run.checkpoint(params.trainer.best_checkpoint_export_subdir)
-  categories = _categories(run, dossier, params)
-  detector = dossier.detector(params.task, checkpoint, min(_BATCH_SIZE, len(paths)))
-  print(f"predicting with {checkpoint}", file=sys.stderr)
-  return _predict(arguments, detector, categories, dict(zip(paths, pictures, strict=True)))
+  make = predict_network.imported if arguments.imported else predict_network.trained
+  network = make(arguments, min(_BATCH_SIZE, len(paths)))
+  print(f"predicting with {network.source}", file=sys.stderr)
+  return _predict(arguments, network, dict(zip(paths, pictures, strict=True)))
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
   parser = Parser(_DESCRIPTION, _EXAMPLES, prog="predict")
   add = parser.add_argument
-  add("--experiment", required=True, metavar="NAME", help="the experiment that was trained")
-  add("--checkpoint", required=True, metavar="DIR", help="a run's folder, or one checkpoint of it")
+  add("--experiment", metavar="NAME", help="the experiment that was trained")
+  add("--checkpoint", metavar="DIR", help="a run's folder, or one checkpoint of it")
+  add(
+    "--imported",
+    nargs=2,
+    metavar=("NET.cfg", "NET.weights"),
+    help="instead of both: a network of Darknet's, with its own resizing and suppression",
+  )
+  add("--names", type=Path, metavar="FILE", help="class names of --imported, one a line")
   add("--output", required=True, type=Path, metavar="OUT", help="folder to write to")
   add(
     "--score_threshold",
@@ -102,46 +104,8 @@ def _picture_paths(paths: Sequence[Path], output: Path) -> list[Path]:
   return pictures
 
 
-def _settings(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.ExperimentConfig":
-  import projects.registry  # noqa: F401
-  from official.training import settings
-
-  params = settings.experiment(arguments.experiment)
-  if recorded := run.settings():
-    settings.override(params, recorded[1], recorded[0])
-  else:
-    print(
-      f"no params.yaml at {arguments.checkpoint}: using the experiment's defaults", file=sys.stderr
-    )
-  overrides = settings.parse_override(arguments.params_override)
-  settings.override(params, overrides, "--params_override")
-  return params
-
-
-def _categories(
-  run: "RunFolder", dossier: "Dossier", params: "cfg.ExperimentConfig"
-) -> Sequence[Category]:
-  """The classes as the run recorded them, else as the data has them, else as bare numbers."""
-  count = params.task.model.num_classes
-  recorded = run.categories()
-  if recorded is not None:
-    if len(recorded) != count:
-      raise UserError(
-        f"task.model.num_classes is {count}, but the run was trained on {len(recorded)} categories"
-      )
-    return recorded
-  try:
-    return dossier.categories(params.task)
-  except UserError as error:
-    print(f"class names are not known ({error}); category ids are indices", file=sys.stderr)
-    return [Category(index, f"class {index}", True) for index in range(count)]
-
-
 def _predict(
-  arguments: argparse.Namespace,
-  detector: "Detector",
-  categories: Sequence[Category],
-  pictures: dict[Path, Path],
+  arguments: argparse.Namespace, network: predict_network.Network, pictures: dict[Path, Path]
 ) -> int:
   """Predicts on every image that can be read; the exit code tells whether that was all of them."""
   from official.serving import results
@@ -151,11 +115,11 @@ def _predict(
   failures: list[str] = []
   with Progress("predicting", len(pictures), "images") as progress:
     for batch in _batches(list(pictures), failures, progress):
-      found = detector.detect(list(batch.values()))
+      found = network.detector.detect(list(batch.values()))
       for (path, image), detections in zip(batch.items(), found, strict=True):
         kept = results.above(detections, arguments.score_threshold)
-        rows += results.coco_rows(kept, categories, ids[path], path.name)
-        results.write_picture(image, kept, categories, pictures[path])
+        rows += results.coco_rows(kept, network.categories, ids[path], path.name)
+        results.write_picture(image, kept, network.categories, pictures[path])
   results.write_json(rows, arguments.output / _RESULTS)
   for failure in failures:
     print(f"left out: {failure}", file=sys.stderr)

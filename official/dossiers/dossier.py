@@ -5,7 +5,7 @@ A dossier is read before TensorFlow is loaded: what needs it is a function that 
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -47,6 +47,27 @@ class DetectorFactory(Protocol):
     Raises:
       UserError: the checkpoint cannot be read, or is of another network.
     """
+
+
+class Imported(NamedTuple):
+  """A network made of foreign files."""
+
+  detector: Detector
+  num_classes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Importer:
+  """Makes detectors of a pair of files that an original's own tools wrote.
+
+  Attributes:
+    suffixes: of the file that describes the network, and of the one with its weights.
+    load: (description, weights, how many images the network takes at a time) → the network; raises
+      `UserError` where the files are damaged, do not fit each other, or are not supported.
+  """
+
+  suffixes: tuple[str, str]
+  load: Callable[[str, str, int], Imported]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +125,7 @@ class Dossier:
       raises `UserError` where the data is not at hand.
     parity: the cases that prove the project's networks equal to their originals, by variant; None
       where there is no original to compare with. A case makes its sides only when it is run.
+    importer: makes detectors of foreign files; None where the project reads none.
   """
 
   name: str
@@ -114,3 +136,4 @@ class Dossier:
   detector: DetectorFactory
   categories: Callable[["cfg.TaskConfig"], Sequence[Category]]
   parity: Callable[[], Mapping[str, "ParityCase"]] | None = None
+  importer: Importer | None = None

@@ -36,6 +36,10 @@ class Conv2D(tf_keras.layers.Conv2D):
     pairs = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
     return tf.concat([tf.nn.conv2d(x, k, self.strides, padding) for x, k in pairs], -1)
 
+  def _jit_compiled_convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    # Keras has XLA compile every grouped convolution by itself; ours runs as it is.
+    return self.convolution_op(inputs, kernel)
+
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
 class ConvNorm(tf_keras.layers.Layer):

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from official.datasets.annotations import Category
-from official.dossiers.dossier import Claim, Detector, Dossier, Paper, Variant
+from official.dossiers.dossier import (
+  Claim,
+  Detector,
+  Dossier,
+  Imported,
+  Importer,
+  Paper,
+  Variant,
+)
 
 if TYPE_CHECKING:
   from projects.yolo.configs.yolo import YoloTask
@@ -23,6 +31,13 @@ def _detector(task: "YoloTask", checkpoint: str, batch_size: int) -> Detector:
   from projects.yolo.serving.detector import YoloDetector
 
   return YoloDetector(task, checkpoint, batch_size)
+
+
+def _import(cfg: str, weights: str, batch_size: int) -> Imported:
+  from projects.yolo.serving.detector import DarknetDetector
+
+  detector = DarknetDetector(cfg, weights, batch_size)
+  return Imported(detector, detector.num_classes)
 
 
 def _categories(task: "YoloTask") -> Sequence[Category]:
@@ -67,4 +82,5 @@ DOSSIER = Dossier(
   input_shape=_input_shape,
   detector=_detector,
   categories=_categories,
+  importer=Importer((".cfg", ".weights"), _import),
 )

@@ -190,3 +190,68 @@ def test_mistakes_are_one_line(run, photos, tmp_path, changes, message):
   assert message in str(caught.value)
   assert "\n" not in str(caught.value)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+  """A `.cfg` and its `.weights`: every score is σ(0)²; and the names of its two classes."""
+  folder = tmp_path_factory.mktemp("foreign")
+  (folder / "net.cfg").write_text(
+    "[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=7\nsize=1\nstride=32\n"
+    "activation=linear\n[yolo]\nmask=0\nanchors=8,8\nclasses=2\n"
+  )
+  numbers = np.zeros(7 + 7 * 3, "<f4")
+  header = np.array([0, 2, 5, 0, 0], "<i4")
+  (folder / "net.weights").write_bytes(header.tobytes() + numbers.tobytes())
+  (folder / "net.names").write_text("cat\n\n dog \n")
+  return folder
+
+
+def test_foreign_networks(foreign, photos, tmp_path, capsys):
+  files = [str(foreign / "net.cfg"), str(foreign / "net.weights")]
+  photo = str(photos / "000101.png")
+  arguments = ["--imported", *files, f"--output={tmp_path}", "--score_threshold=0.2", photo]
+  assert predict.main([*arguments, f"--names={foreign / 'net.names'}"]) == 0
+  captured = capsys.readouterr()
+  assert f"predicting with {files[1]}" in captured.err
+  assert "class names are not known" not in captured.err
+  rows = read(tmp_path)
+  assert sorted(row["category_id"] for row in rows) == [0, 1]
+  assert [row["score"] for row in rows] == pytest.approx([0.25, 0.25])
+  assert (tmp_path / "000101.jpg").exists()
+  assert predict.main(arguments) == 0
+  assert "class names are not known (give --names)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"--experiment": EXPERIMENT}, "--experiment is of trained networks"),
+    ({"--checkpoint": "runs"}, "--checkpoint is of trained networks"),
+    ({"--params_override": "a=1"}, "--params_override is of trained networks"),
+    ({"--imported": ("net.pt", "net.cfg")}, "no project reads such files; known are NET.cfg NET.w"),
+    ({"--imported": ("none.cfg", "net.weights")}, "none.cfg: cannot be read"),
+    ({"--imported": ("net.cfg", "none.weights")}, "none.weights"),
+    ({"--names": "none.names"}, "none.names: cannot be read"),
+    ({"--names": "net.cfg"}, "net.cfg has 12 names for 2 classes"),
+    ({"--imported": None}, "give --experiment and --checkpoint, or --imported"),
+    ({"--imported": None, "--experiment": EXPERIMENT}, "give --experiment and --checkpoint"),
+    (
+      {"--imported": None, "--experiment": EXPERIMENT, "--checkpoint": "x", "--names": "net.names"},
+      "--names is of --imported networks",
+    ),
+  ],
+)
+def test_mistakes_about_foreign_networks_are_one_line(foreign, photos, tmp_path, changes, message):
+  flags = {"--imported": ("net.cfg", "net.weights"), "--output": tmp_path} | changes
+  arguments = []
+  for flag, value in flags.items():
+    if flag == "--imported":
+      arguments += [flag, *(str(foreign / name) for name in value)] if value else []
+    else:
+      arguments.append(f"{flag}={foreign / value if flag == '--names' else value}")
+  with pytest.raises(UserError) as caught:
+    predict.main([*arguments, str(photos)])
+  assert message in str(caught.value)
+  assert "\n" not in str(caught.value)
+  assert not list(tmp_path.iterdir())

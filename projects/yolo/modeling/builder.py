@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -52,6 +52,13 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "split": _plain(SplitAnchors),
   "upsample": _plain(Upsample),
 }
+
+
+def network_input(shape: Sequence[int | None], name: str) -> tf.Tensor:
+  """The input of a Keras model, in the precision of variables: a model rounds what it is given to
+  its inputs' dtype, which Keras leaves at float32 under a float64 policy."""
+  dtype = tf_keras.mixed_precision.global_policy().variable_dtype
+  return tf_keras.Input(shape, name=name, dtype=dtype)
 
 
 def apply_rows(

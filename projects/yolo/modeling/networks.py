@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from official.layers.convolution import Conv2D, ConvNorm
-from projects.yolo.modeling.builder import Style, apply_rows
+from projects.yolo.modeling.builder import Style, apply_rows, network_input
 from projects.yolo.modeling.layers import SplitAnchors
 from projects.yolo.modeling.variants import Variant
 
@@ -16,7 +16,7 @@ Features = dict[str, tf.Tensor]
 
 def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf_keras.Model:
   """Image [b, s, s, 3] → {"c3", "c4", "c5"} (those that the decoder reads), stride 2ⁿ at cn."""
-  image = tf_keras.Input([input_size, input_size, 3], name="image")
+  image = network_input([input_size, input_size, 3], "image")
   tensors = apply_rows(variant.backbone, {"image": image}, style, last="image")
   features = {f"c{level}": tensors[f"c{level}"] for level in variant.levels}
   return _with_specs(tf_keras.Model(image, features, name="backbone"))
@@ -86,7 +86,7 @@ class PriorBias(tf_keras.initializers.Initializer):
 
 
 def _inputs_like(model: tf_keras.Model) -> Features:
-  return {name: tf_keras.Input(spec[1:], name=name) for name, spec in model.output_specs.items()}
+  return {name: network_input(spec[1:], name) for name, spec in model.output_specs.items()}
 
 
 def _with_specs(model: tf_keras.Model) -> tf_keras.Model:

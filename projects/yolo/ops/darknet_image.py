@@ -3,10 +3,15 @@
 Corners are aligned: the first and the last pixel stay where they are. Fractions of pixels are
 computed in float32, as in `resize_image` of Darknet's `image.c`, with what follows from it: where
 the last row's position rounds down, that row comes out dark.
+
+Graphs replace a division by a constant by a product, which rounds otherwise. So that eager mode and
+graphs agree bit for bit, the two divisions here are a table and a quotient in float64.
 """
 
+import numpy as np
 import tensorflow as tf
 
+_LEVELS = (np.arange(256) / 255).astype(np.float32)
 _GREY = 0.5  # Where a letterbox has no image.
 
 Fitted = tuple[tf.Tensor, tf.Tensor]
@@ -48,7 +53,7 @@ def letterbox(image: tf.Tensor, height: int, width: int) -> Fitted:
 
 def _resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
   """Bilinear, columns first: [h, w, 3] uint8 → [height, width, 3] float32 in 0..1."""
-  pixels = tf.cast(image, tf.float32) / 255
+  pixels = tf.gather(tf.constant(_LEVELS), tf.cast(image, tf.int32))
   rows, columns = tf.unstack(tf.shape(image)[:2])
   left, share, last = _positions(columns, width)
   left, share = tf.where(last, columns - 1, left), tf.where(last, 0.0, share)[None, :, None]
@@ -69,7 +74,7 @@ def _positions(
   Returns:
     the pixel before, the share of the pixel behind it, and whether it is the last of all.
   """
-  steps = tf.cast(source - 1, tf.float32) / tf.cast(tf.maximum(target - 1, 1), tf.float32)
-  places = tf.cast(tf.range(target), tf.float32) * steps
+  step = tf.cast(source - 1, tf.float64) / tf.cast(tf.maximum(target - 1, 1), tf.float64)
+  places = tf.cast(tf.range(target), tf.float32) * tf.cast(step, tf.float32)
   before = tf.cast(places, tf.int32)
   return before, places - tf.cast(before, tf.float32), tf.range(target) == target - 1

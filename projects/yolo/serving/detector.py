@@ -81,6 +81,9 @@ class YoloDetector(ImageDetector):
 class DarknetDetector(ImageDetector):
   """Detects as Darknet does, with a network of Darknet's: its resizing, layers, suppression.
 
+  Attributes:
+    num_classes: classes, without background.
+
   Args:
     cfg: path of the `.cfg`.
     weights: path of the `.weights`.
@@ -94,4 +97,5 @@ class DarknetDetector(ImageDetector):
     network, model = import_darknet(cfg, weights)
     fit = darknet_image.letterbox if network.letterbox else darknet_image.stretch
     height, width, _ = network.input
+    self.num_classes = network.heads[0].classes
     super().__init__(model, lambda image: fit(image, height, width), batch_size)

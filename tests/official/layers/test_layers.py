@@ -1,4 +1,4 @@
-"""Shared layers against NumPy and SciPy in float64."""
+"""Shared layers against NumPy, SciPy and PyTorch in float64."""
 
 import gc
 
@@ -7,10 +7,12 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 import tf_keras
+import torch
 
-from official.layers.activations import Activation, mish
+from official.layers.activations import ACTIVATIONS, Activation, mish
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.normalization import BatchNorm
+from official.layers.pooling import MaxPool
 from official.layers.upsampling import Upsample
 
 RNG = np.random.default_rng(0)
@@ -150,3 +152,89 @@ def _large_tensors():
   gc.collect()
   tensors = [o for o in gc.get_objects() if isinstance(o, tf.Tensor) and hasattr(o, "numpy")]
   return sum(tensor.shape.num_elements() >= 128 for tensor in tensors)
+
+
+@pytest.mark.parametrize(
+  ("name", "original"),
+  [
+    ("leaky", lambda x: torch.nn.functional.leaky_relu(x, 0.1)),
+    ("linear", lambda x: x),
+    ("logistic", torch.sigmoid),
+    ("mish", torch.nn.functional.mish),
+    ("relu", torch.relu),
+    ("relu6", torch.nn.functional.relu6),
+    ("swish", torch.nn.functional.silu),
+  ],
+)
+def test_activations_are_pytorchs(name, original):
+  x = np.concatenate([RNG.normal(0, 5, 50), [-30, 0, 6.5, 30]])
+  reference = torch.tensor(x, requires_grad=True)
+  want = original(reference)
+  want.sum().backward()
+  tensor = tf.constant(x)
+  with tf.GradientTape() as tape:
+    tape.watch(tensor)
+    got = ACTIVATIONS[name](tensor)
+  np.testing.assert_allclose(got, want.detach(), rtol=1e-13, atol=1e-15)
+  np.testing.assert_allclose(tape.gradient(got, tensor), reference.grad, rtol=1e-12, atol=1e-15)
+  layer = Activation.from_config(Activation(name, dtype="float64").get_config())
+  np.testing.assert_array_equal(layer(tensor), got)
+  low = ACTIVATIONS[name](tf.constant(x, tf.float32))
+  np.testing.assert_allclose(low, got, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("groups", "filters"), [(1, 6), (2, 6), (4, 4), (4, 12)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_grouped_convolutions_and_their_gradients_are_pytorchs(
+  groups, filters, padding, jit_compile
+):
+  layer = Conv2D(filters, 3, 2, groups=groups, padding=padding, dtype="float64")
+  x = RNG.normal(size=[2, 7, 8, 4])
+  layer.build(x.shape)
+  layer.bias.assign(RNG.normal(size=filters))
+  kernel, bias = layer.kernel.numpy(), layer.bias.numpy()
+  image = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+  weight = torch.tensor(kernel.transpose(3, 2, 0, 1), requires_grad=True)
+  want = torch.nn.functional.conv2d(
+    image, weight, torch.tensor(bias), 2, 1 if padding == "same" else 0, groups=groups
+  )
+  torch.sin(want).sum().backward()
+
+  def forward_and_backward(x):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = layer(x)
+      total = tf.reduce_sum(tf.sin(y))
+    return y, tape.gradient(total, [x, layer.kernel])
+
+  run = forward_and_backward
+  if jit_compile is not None:
+    run = tf.function(run, jit_compile=jit_compile)
+  y, (image_gradient, kernel_gradient) = run(tf.constant(x))
+  np.testing.assert_allclose(y.numpy().transpose(0, 3, 1, 2), want.detach(), atol=1e-12)
+  np.testing.assert_allclose(
+    image_gradient.numpy().transpose(0, 3, 1, 2), image.grad, rtol=1e-10, atol=1e-12
+  )
+  np.testing.assert_allclose(
+    kernel_gradient.numpy().transpose(3, 2, 0, 1), weight.grad, rtol=1e-10, atol=1e-12
+  )
+  assert layer.compute_output_shape(x.shape) == y.shape
+
+
+@pytest.mark.parametrize(
+  ("size", "padding"), [(1, None), *((size, p) for size in (2, 3, 5) for p in (None, 0, 1))]
+)
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_max_pool_is_darknets(size, strides, padding):
+  x = RNG.normal(-5, 1, [1, 7, 10, 3])
+  layer = MaxPool(size, strides, padding, dtype="float64")
+  layer = MaxPool.from_config(layer.get_config())
+  got = layer(tf.constant(x)).numpy()[0]
+  around = size - 1 if padding is None else padding
+  rows, columns = ((side + around - size) // strides + 1 for side in x.shape[1:3])
+  assert got.shape == (rows, columns, 3)
+  for row, column in np.ndindex(rows, columns):
+    top, left = row * strides - around // 2, column * strides - around // 2
+    window = x[0, max(top, 0) : top + size, max(left, 0) : left + size]
+    np.testing.assert_array_equal(got[row, column], window.max((0, 1)))

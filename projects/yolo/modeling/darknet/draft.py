@@ -43,12 +43,14 @@ class Head:
   Attributes:
     row: its row, whose output is raw, [b, h, w, anchors, 5 + classes].
     level: the grid's stride is 2 to this power.
+    classes: without background.
     coordinates: how its outputs become boxes.
     diou_exponent: see `projects.yolo.ops.nms.detect`.
   """
 
   row: str
   level: int
+  classes: int
   coordinates: Coordinates
   diou_exponent: float | None
 
@@ -76,29 +78,33 @@ class Draft:
     """Of the row that the section being read is to add."""
     return f"layer{len(self.shapes)}"
 
-  def before(self) -> tuple[str, Shape]:
-    """The row and the shape of the section above."""
-    if not self.shapes:
-      return "image", self.input
-    return f"layer{len(self.shapes) - 1}", self.shapes[-1]
+  def before(self, section: Section) -> tuple[str, Shape]:
+    """The row and the shape of the section above; raises `UserError` where that is a `[yolo]`."""
+    return self._output(len(self.shapes) - 1, section) if self.shapes else ("image", self.input)
 
   def named(self, section: Section, option: str) -> list[tuple[str, Shape]]:
     """Rows and shapes of the sections that `option` names, by number or distance.
 
     Raises:
-      UserError: a section of that number is not above this one, or their sizes differ.
+      UserError: a section of that number is not above this one or is a `[yolo]`, or sizes differ.
     """
     count, found = len(self.shapes), []
     for number in section.integers(option):
       index = number if number >= 0 else count + number
       if not 0 <= index < count:
         raise section.error(f"{option}= names section {index}, which is not above this one", option)
-      found.append((f"layer{index}", self.shapes[index]))
+      found.append(self._output(index, section))
     sizes = {shape[:2] for _, shape in found}
     if len(sizes) > 1:
       text = ", ".join(f"{height}×{width}" for height, width in sorted(sizes))
       raise section.error(f"{option}= joins sections of different sizes: {text}", option)
     return found
+
+  def _output(self, index: int, section: Section) -> tuple[str, Shape]:
+    name = f"layer{index}"
+    if any(head.row == name for head in self.heads):
+      raise section.error(f"reads the output of section {index}, which is a [yolo]: none may")
+    return name, self.shapes[index]
 
   def add(self, name: str, kind: str, *inputs: str, **args: object) -> str:
     """Adds a row and returns its name."""

@@ -9,11 +9,13 @@ _GREEDY_EXPONENT = 0.6
 
 
 def yolo(section: Section, draft: Draft) -> Shape:
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   mask, anchors = section.integers("mask"), section.numbers("anchors")
   classes, level = section.count("classes", 20), _level(section, draft)
   if len(anchors) % 2 or not all(0 <= each < len(anchors) // 2 for each in mask):
     raise section.error(f"mask= chooses among the {len(anchors) / 2:g} anchors of anchors=", "mask")
+  if any(head.classes != classes for head in draft.heads):
+    raise section.error(f"the [yolo] above has another number of classes than {classes}", "classes")
   if shape.channels != len(mask) * (5 + classes):
     raise section.error(
       f"needs {len(mask)} anchors × (5 + {classes} classes) = {len(mask) * (5 + classes)} "
@@ -29,13 +31,13 @@ def yolo(section: Section, draft: Draft) -> Shape:
     section.number("scale_x_y", 1.0),
     {level: tuple(pairs[each] for each in mask)},
   )
-  draft.heads.append(Head(draft.name, level, coordinates, _diou_exponent(section)))
+  draft.heads.append(Head(draft.name, level, classes, coordinates, _diou_exponent(section)))
   return shape
 
 
 def _level(section: Section, draft: Draft) -> int:
   """Of the grid of the section above: its stride, along both axes, is 2 to this power."""
-  grid = draft.before()[1]
+  grid = draft.before(section)[1]
   level = (draft.input.height // grid.height).bit_length() - 1
   if any(side != cells << level for side, cells in zip(draft.input[:2], grid[:2], strict=True)):
     raise section.error(f"a grid of {grid.height}×{grid.width} does not halve the input evenly")

@@ -4,13 +4,15 @@ A function takes the section and the network so far, adds the section's rows and
 of its output; it raises `UserError`, with the line, where it cannot.
 """
 
-from official.layers.activations import ACTIVATIONS
 from projects.yolo.modeling.darknet.cfg_file import Section
 from projects.yolo.modeling.darknet.draft import Convolution, Draft, Shape
 
+# Those that `official.layers.activations` has under Darknet's name and in Darknet's form.
+ACTIVATIONS = ("leaky", "linear", "logistic", "mish", "relu", "relu6", "swish")
+
 
 def convolutional(section: Section, draft: Draft) -> Shape:
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   filters, size = section.count("filters", 1), section.count("size", 1)
   groups, strides = section.count("groups", 1), section.count("stride", 1)
   if shape.channels % groups or filters % groups:
@@ -57,7 +59,7 @@ def _windows(side: int, size: int, strides: int, section: Section) -> int:
 
 
 def maxpool(section: Section, draft: Draft) -> Shape:
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   strides = section.count("stride", 1)
   size = section.count("size", strides)
   padding = section.integer("padding", size - 1)
@@ -69,13 +71,13 @@ def maxpool(section: Section, draft: Draft) -> Shape:
 
 
 def avgpool(section: Section, draft: Draft) -> Shape:
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   draft.add(draft.name, "mean", source)
   return Shape(1, 1, shape.channels)
 
 
 def upsample(section: Section, draft: Draft) -> Shape:
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   size = section.count("stride", 2)
   draft.add(draft.name, "upsample", source, size=size)
   return Shape(shape.height * size, shape.width * size, shape.channels)
@@ -83,13 +85,13 @@ def upsample(section: Section, draft: Draft) -> Shape:
 
 def dropout(section: Section, draft: Draft) -> Shape:
   """Inactive: it matters in training only, which is not Darknet's here."""
-  source, shape = draft.before()
+  source, shape = draft.before(section)
   draft.add(draft.name, "linear", source)
   return shape
 
 
 def shortcut(section: Section, draft: Draft) -> Shape:
-  before = draft.before()
+  before = draft.before(section)
   summands = [before, *draft.named(section, "from")]
   if len({shape for _, shape in summands}) > 1:
     text = ", ".join("×".join(map(str, shape)) for _, shape in summands)

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from official.checkpoints.arrays import LazyArray
-from projects.yolo.modeling.builder import Style, apply_rows
+from projects.yolo.modeling.builder import Style, apply_rows, network_input
 from projects.yolo.modeling.darknet.network import Network, read_network
 from projects.yolo.modeling.darknet.weights import read_weights
 from projects.yolo.modeling.yolo import DetectionLimits, find_objects
@@ -30,7 +30,7 @@ class DarknetYolo(tf_keras.Model):
 
   def __init__(self, network: Network, **kwargs: Any) -> None:
     super().__init__(**kwargs)
-    image = tf_keras.Input(network.input, name="image")
+    image = network_input(network.input, "image")
     tensors = apply_rows(network.rows, {"image": image}, _STYLE, last="image")
     raw = {str(head.level): tensors[head.row] for head in network.heads}
     self.network = tf_keras.Model(image, raw, name="network")

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from pycocotools import mask
 
@@ -38,6 +39,19 @@ def test_iou_equals_pycocotools():
   a, b = _random(40), _random(30)
   want = mask.iou(_to_coco(a), _to_coco(b), [0] * 30)
   np.testing.assert_allclose(boxes.iou(tf.constant(a[:, None]), tf.constant(b)), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 0.6])
+def test_diou_is_iou_less_the_distance(exponent):
+  a, b = _random(50), _random(50)
+  overlap = boxes.iou(tf.constant(a), tf.constant(b))
+  centres = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2
+  around = np.maximum(a[:, 2:], b[:, 2:]) - np.minimum(a[:, :2], b[:, :2])
+  share = (centres**2).sum(1) / (around**2).sum(1)
+  got = boxes.diou(tf.constant(a), tf.constant(b), exponent)
+  np.testing.assert_allclose(got, overlap - share**exponent, atol=1e-12)
+  same = boxes.diou(tf.constant(a), tf.constant(a), exponent)
+  np.testing.assert_allclose(same, 1, atol=1e-12)
 
 
 def test_ciou_is_the_papers():

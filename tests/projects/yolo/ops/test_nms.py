@@ -16,7 +16,13 @@ def _iou(a, b):
   return overlap / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap)
 
 
-def _greedy(boxes, scores, score_threshold, count):
+def _diou(a, b, exponent):
+  around = np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2])
+  apart = (a[2:] + a[:2] - b[2:] - b[:2]) / 2
+  return _iou(a, b) - (apart @ apart / (around @ around)) ** exponent
+
+
+def _greedy(boxes, scores, score_threshold, count, overlap=_iou):
   """Every (box, class) pair by descending score; kept unless a kept one of its class overlaps."""
   pairs = sorted(np.ndindex(scores.shape), key=lambda pair: -scores[pair])
   kept = []
@@ -24,7 +30,7 @@ def _greedy(boxes, scores, score_threshold, count):
     if scores[box, category] <= score_threshold:
       break
     rivals = [other for other, c in kept if c == category]
-    if all(_iou(boxes[box], boxes[other]) <= THRESHOLD for other in rivals):
+    if all(overlap(boxes[box], boxes[other]) <= THRESHOLD for other in rivals):
       kept.append((box, category))
   return kept[:count]
 
@@ -57,6 +63,26 @@ def test_equals_a_greedy_loop(seed):
     np.testing.assert_array_equal(found["boxes"][row, :count], [boxes[row][b] for b, _ in kept])
     np.testing.assert_array_equal(found["classes"][row, :count], [c for _, c in kept])
     assert (found["classes"][row, count:].numpy() == -1).all()
+
+
+@pytest.mark.parametrize("exponent", [0.6, 1.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_distance_iou_equals_a_greedy_loop(seed, exponent):
+  boxes, scores = _scene(seed, count=200)
+  found = _detect(boxes[None], scores[None], score_threshold=1.5, diou_exponent=exponent)
+  kept = _greedy(boxes, scores, 1.5, 50, lambda a, b: _diou(a, b, exponent))
+  count = int(found["count"][0])
+  assert kept != _greedy(boxes, scores, 1.5, 50)
+  np.testing.assert_array_equal(found["boxes"][0, :count], [boxes[b] for b, _ in kept])
+  np.testing.assert_array_equal(found["classes"][0, :count], [c for _, c in kept])
+
+
+def test_a_huge_box_does_not_blur_the_others():
+  boxes = np.array([[0, 0, 1e7, 1e7], [5, 5, 15, 15], [5, 6, 15, 16], [5, 50, 15, 60]], np.float32)
+  scores = np.zeros([4, 80], np.float32)
+  scores[range(4), [0, 79, 79, 79]] = 0.5, 0.9, 0.8, 0.7
+  found = _detect(boxes[None], scores[None])
+  np.testing.assert_allclose(found["scores"][0, :4], [0.9, 0.7, 0.5, 0])
 
 
 @pytest.mark.parametrize("seed", range(3))

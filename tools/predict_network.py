@@ -1,0 +1,133 @@
+"""Where `predict` takes its network from: a training run, or foreign files."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from official.cli.errors import UserError
+from official.datasets.annotations import Category
+from projects import dossiers
+
+if TYPE_CHECKING:
+  from official.core import config_definitions as cfg
+  from official.dossiers.dossier import Detector, Dossier, Importer
+  from official.serving.run_folder import RunFolder
+
+
+class Network(NamedTuple):
+  """What to predict with.
+
+  Attributes:
+    detector: finds objects.
+    categories: by class.
+    source: what it was made of, for people.
+  """
+
+  detector: "Detector"
+  categories: Sequence[Category]
+  source: str
+
+
+def check(arguments: argparse.Namespace) -> None:
+  """Raises `UserError` where the flags do not name one network, before TensorFlow is loaded."""
+  if arguments.imported:
+    of_runs = ("experiment", "checkpoint", "params_override")
+    for flag in filter(lambda name: getattr(arguments, name), of_runs):
+      raise UserError(f"--{flag} is of trained networks: leave it out, or --imported")
+    _importer(arguments.imported)
+    return
+  if not (arguments.experiment and arguments.checkpoint):
+    raise UserError("give --experiment and --checkpoint, or --imported (see predict --help)")
+  if arguments.names:
+    raise UserError("--names is of --imported networks: a run knows its own")
+  dossiers.of_experiment(arguments.experiment)
+
+
+def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
+  """The network of a run.
+
+  Raises:
+    UserError: settings or checkpoint are wrong, or do not fit each other.
+  """
+  from official.serving.run_folder import RunFolder
+
+  dossier = dossiers.of_experiment(arguments.experiment)
+  run = RunFolder(arguments.checkpoint)
+  params = _settings(arguments, run)
+  checkpoint = run.checkpoint(params.trainer.best_checkpoint_export_subdir)
+  categories = _categories(run, dossier, params)
+  return Network(dossier.detector(params.task, checkpoint, batch_size), categories, checkpoint)
+
+
+def imported(arguments: argparse.Namespace, batch_size: int) -> Network:
+  """The network of foreign files.
+
+  Raises:
+    UserError: the files cannot be read, do not fit each other, or hold what is not supported.
+  """
+  files = arguments.imported
+  detector, count = _importer(files).load(*files, batch_size)
+  if not arguments.names:
+    return Network(detector, _numbered(count, "give --names"), files[1])
+  names = _read_names(arguments.names)
+  if len(names) != count:
+    raise UserError(f"--names {arguments.names} has {len(names)} names for {count} classes")
+  return Network(detector, [Category(i, name, True) for i, name in enumerate(names)], files[1])
+
+
+def _importer(files: Sequence[str]) -> "Importer":
+  """Of the project that reads such files."""
+  known = [each for each in map(dossiers.of_project, dossiers.names()) if each.importer]
+  for dossier in known:
+    if tuple(Path(file).suffix for file in files) == dossier.importer.suffixes:
+      return dossier.importer
+  pairs = ", ".join(f"NET{' NET'.join(each.importer.suffixes)} ({each.name})" for each in known)
+  raise UserError(f"--imported {' '.join(files)}: no project reads such files; known are {pairs}")
+
+
+def _read_names(path: Path) -> list[str]:
+  try:
+    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f"--names {path}: cannot be read: {error}") from error
+
+
+def _settings(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.ExperimentConfig":
+  import projects.registry  # noqa: F401
+  from official.training import settings
+
+  params = settings.experiment(arguments.experiment)
+  if recorded := run.settings():
+    settings.override(params, recorded[1], recorded[0])
+  else:
+    print(
+      f"no params.yaml at {arguments.checkpoint}: using the experiment's defaults", file=sys.stderr
+    )
+  overrides = settings.parse_override(arguments.params_override)
+  settings.override(params, overrides, "--params_override")
+  return params
+
+
+def _categories(
+  run: "RunFolder", dossier: "Dossier", params: "cfg.ExperimentConfig"
+) -> Sequence[Category]:
+  """The classes as the run recorded them, else as the data has them, else as bare numbers."""
+  count = params.task.model.num_classes
+  recorded = run.categories()
+  if recorded is not None:
+    if len(recorded) != count:
+      raise UserError(
+        f"task.model.num_classes is {count}, but the run was trained on {len(recorded)} categories"
+      )
+    return recorded
+  try:
+    return dossier.categories(params.task)
+  except UserError as error:
+    return _numbered(count, str(error))
+
+
+def _numbered(count: int, reason: str) -> Sequence[Category]:
+  print(f"class names are not known ({reason}); category ids are indices", file=sys.stderr)
+  return [Category(index, f"class {index}", True) for index in range(count)]
