@@ -63,13 +63,11 @@ def _header(raw: memoryview, length: int) -> dict[str, Any]:
   if len(raw) < length:
     raise Unreadable("its header is cut short")
   try:
-    header = json.loads(str(raw, "utf-8"), object_pairs_hook=_unique)
+    # An object: it begins with "{".
+    return json.loads(str(raw, "utf-8"), object_pairs_hook=_unique)
   # Nesting deeper than Python's stack is a RecursionError; all else that is no JSON a ValueError.
   except (ValueError, RecursionError) as error:
     raise Unreadable("its header is no JSON") from error
-  if not isinstance(header, dict):
-    raise Unreadable("its header is no JSON object")
-  return header
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -563,6 +563,18 @@ QUIET = {
     "has a tuple as a key",
     dict_of(tuple_of(tuple_of(number(1))), number(1)),
   ),
+  "a tuple of seventeen as a key": (
+    "has a tuple as a key",
+    dict_of(tuple_of(*[number(1)] * 17), NONE),
+  ),
+  "pairs of three": (
+    "calls a dictionary of collections with odd arguments",
+    call("collections", "OrderedDict", list_of(list_of(NONE, NONE, NONE))),
+  ),
+  "storage whose class is a text": (
+    "has a tensor with a storage of 'FloatStorage'",
+    tensor(memory=storage().replace(name("torch", "FloatStorage"), text("FloatStorage"))),
+  ),
   "a list as a key": ("has a list as a key", dict_of(list_of(), number(1))),
   "numbers that hash alike": ("has an int as a key", dict_of(long((1 << 61) - 1), number(1))),
   "empty stack": ("takes from an empty stack", b"R"),

@@ -119,7 +119,10 @@ def test_values_of_python(tmp_path):
     *(text("many bytes"), raw(bytes(5000))),
     *(text("empty"), call("builtins", "bytes")),
     *(text("size"), call("torch", "Size", tuple_of(number(1), number(2)))),
+    *(text("mixed"), b"](" + NONE + number(1) + b"e"),
     *(number(7), NONE),
+    *(NONE, number(8)),
+    *(tuple_of(number(1), text("x")), number(9)),
   )
   path = tmp_path / "a.pkl"
   path.write_bytes(program(content))
@@ -140,7 +143,10 @@ def test_values_of_python(tmp_path):
     "many bytes": "(5000 bytes)",
     "empty": b"",
     "size": (1, 2),
+    "mixed": [None, 1],
     "7": None,
+    "None": 8,
+    "(1, 'x')": 9,
   }
 
 

@@ -292,6 +292,18 @@ def test_python_2(tmp_path):
   assert torch.load(path)["w"].tolist() == open_checkpoint(path).arrays["w"].read().tolist()
 
 
+def test_tensors_of_version_3_with_flags(tmp_path):
+  memory = pickled.storage(size=16, kind="UntypedStorage", module="torch.storage")
+  place = (pickled.number(2), pickled.tuple_of(pickled.number(6)), pickled.tuple_of(b"K\1"))
+  hooks = pickled.call("collections", "OrderedDict")
+  arguments = (memory, *place, pickled.FALSE, hooks, pickled.name("torch", "uint16"), b"}")
+  content = pickled.program(pickled.call("torch._utils", "_rebuild_tensor_v3", *arguments))
+  path = tmp_path / "a.pt"
+  numbers = np.arange(8, dtype="<u2").tobytes()
+  path.write_bytes(pickled.torch_zip(content, {"0": numbers}, {"archive/version": b"3"}))
+  assert bits(open_checkpoint(path).arrays["array"].read()) == bits(torch.load(path))
+
+
 @pytest.mark.parametrize(("offset", "size"), [(1, 2), (0, 4), (4, 0), (2, 3), (-1, 2), (3, -1)])
 def test_storages_that_are_parts_of_others(tmp_path, offset, size):
   """As torch 0.3 wrote views of storages."""
