@@ -126,4 +126,5 @@ class Recording:
     self._verified.add(key)
     if (self._start + start) % dtype.itemsize:
       data = np.array(data)  # Behind an array of odd size; frameworks want aligned memory.
+      data.flags.writeable = False
     return data.view(dtype).reshape(shape).view(np.ndarray)

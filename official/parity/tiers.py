@@ -6,6 +6,7 @@ change places, and when anything else but a rare accident happens.
 
 import dataclasses
 import enum
+import functools
 from typing import Self
 
 import numpy as np
@@ -58,8 +59,7 @@ class Statistics:
     flat = np.ascontiguousarray(array).reshape(-1)
     projections = np.zeros(PROJECTIONS)
     totals = _Totals()
-    random = np.random.default_rng(0)
-    columns = _weights(random, _BLOCK)  # [4096, 64]
+    columns, random = _columns(), np.random.default_rng(2)
     for start in range(0, flat.size, _BLOCK * PROJECTIONS):
       values = flat[start : start + _BLOCK * PROJECTIONS].astype(np.float64)
       finite = totals.add(values)
@@ -117,6 +117,11 @@ class _Totals:
       return (*counts, 0.0, 0.0, 0.0, 0.0)
     rms = float(np.sqrt(self.squares / self.finite))
     return (*counts, self.minimum, self.maximum, self.sum / self.finite, rms)
+
+
+@functools.cache
+def _columns() -> np.ndarray:
+  return _weights(np.random.default_rng(0), _BLOCK)  # [4096, 64]
 
 
 def _weights(random: np.random.Generator, rows: int) -> np.ndarray:
