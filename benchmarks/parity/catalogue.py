@@ -22,3 +22,5 @@ DEFECTS: tuple[Defect, ...] = (
   *training.DEFECTS,
   *preprocessing.DEFECTS,
 )
+
+BY_TITLE: dict[str, Defect] = {defect.title: defect for defect in DEFECTS}

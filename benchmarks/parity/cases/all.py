@@ -8,6 +8,7 @@ from benchmarks.parity.cases.maskformer import maskformer
 from benchmarks.parity.cases.pixel_decoder import pixel_decoder
 from benchmarks.parity.cases.position import sine_position
 from benchmarks.parity.cases.resnet import resnet, resnet_stage
+from official.parity.case import ParityCase
 
 BLOCKS: dict[str, Block] = {
   block.name: block
@@ -50,3 +51,8 @@ OTHER_SIZES: dict[str, Block] = {
     maskformer((33, 29)),
   )
 }
+
+
+def case(name: str, other_size: bool = False) -> ParityCase:
+  """The case of a block."""
+  return (OTHER_SIZES if other_size else BLOCKS)[name].case()

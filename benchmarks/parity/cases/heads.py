@@ -9,9 +9,12 @@ from benchmarks.parity.cases.correspondence import Same, excuses
 _INPUT, _HIDDEN, _OUTPUT = 18, 24, 10
 
 MLP_HEAD = (Same("{i}.0", "fc{i}", "linear"), Same("", ""))
+_DEPTH = 3
 EXCUSES = {
-  "{i}.1": "the rectifier, inside our head and seen through the next projection",
-  "{i}": "hands on what its last step returns",
+  **{
+    f"{i}.1": "the rectifier, inside our head, seen by the next projection" for i in range(_DEPTH)
+  },
+  **{f"{i}": "hands on what its last step returns" for i in range(_DEPTH)},
 }
 
 

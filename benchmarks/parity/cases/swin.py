@@ -155,7 +155,7 @@ def swin(sizes: Sizes = SIZES) -> Block:
     module=lambda: SwinBackbone(_config(sizes)),
     layer=lambda: Swin(sizes.width, (2, 2), sizes.heads, sizes.window),
     forward=lambda module, batch: module(batch["image"]).feature_maps,
-    call=lambda layer, batch, training: layer(batch["image"]),
+    call=lambda layer, batch, training: layer(batch["image"], training=training),
     table=_BACKBONE,
     batch=_batch(
       "image",

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import tensorflow as tf
 import tf_keras
 
 from benchmarks.parity.blocks.attention import Attention
@@ -32,8 +33,10 @@ class LongerEncoderLayer(EncoderLayer):
     super().__init__(width, heads, hidden)
     self.last_norm = tf_keras.layers.LayerNormalization(epsilon=1e-5, name="last_norm")
 
-  def call(self, *args: object, **kwargs: object) -> object:
-    return self.last_norm(super().call(*args, **kwargs))
+  def call(
+    self, inputs: tf.Tensor, positions: tf.Tensor | None = None, valid: tf.Tensor | None = None
+  ) -> tf.Tensor:
+    return self.last_norm(super().call(inputs, positions, valid))
 
 
 def _built(layer: Callable[[], tf_keras.layers.Layer]) -> Callable[[str], Plant]:

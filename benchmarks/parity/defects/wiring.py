@@ -380,7 +380,7 @@ DEFECTS = (
     "dropout in training",
     "dropout_active",
     wrong(DroppingMlp),
-    ("encoder_layer", "mlp"),
+    ("maskformer", "decoder/layer1/mlp"),
     ("swin", "stage0/block0/mlp"),
   ),
 )
