@@ -16,6 +16,7 @@ from official.parity.diagnosis.resizing import WAYS, Resize, cause, resize
 from official.parity.diagnosis.solving import name
 from official.parity.diagnosis.subject import Trial
 
+ROUNDINGS = ("", "once", "twice")
 PLACES = ("stretched", "centred", "in the corner")
 _FIT = 1e-4  # Relative; float32 pipelines, and no two ways of resizing come so near.
 ROUNDED = 2.0  # Levels of 8 bits by which libraries round differently, halves and intermediates.
@@ -28,7 +29,7 @@ class Recipe:
   Attributes:
     place: where it lies on the canvas.
     way: how it was resized.
-    rounded: whether to 8 bits after resizing.
+    rounded: to 8 bits after resizing ("once"), or after columns and after rows (Pillow's "twice").
     reversed: whether channels are.
     scale: [3], of values 0 … 255.
     offset: [3].
@@ -37,7 +38,7 @@ class Recipe:
 
   place: str
   way: Resize
-  rounded: bool
+  rounded: str
   reversed: bool
   scale: tuple[float, ...]
   offset: tuple[float, ...]
@@ -124,8 +125,14 @@ def _changes(own: Recipe, other: Recipe) -> Iterator[tuple[tuple[str, ...], str,
 
 
 def recipe(image: np.ndarray, made: np.ndarray) -> Recipe | None:
-  """The first recipe that turns `image` into `made`; None where none does."""
-  for place, way, rounded in itertools.product(PLACES, WAYS, (False, True)):
+  """The recipe that turns `image` most nearly into `made`; None where none comes near."""
+  found = list(_recipes(image, made))
+  return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _recipes(image: np.ndarray, made: np.ndarray) -> Iterator[tuple[float, Recipe]]:
+  """(error beyond what float32 makes, recipe)."""
+  for place, way, rounded in itertools.product(PLACES, WAYS, ROUNDINGS):
     placed = _placed(image, place, way, rounded, *made.shape[:2])
     if placed is None:
       continue
@@ -135,16 +142,12 @@ def recipe(image: np.ndarray, made: np.ndarray) -> Recipe | None:
     for reversed_ in (False, True):
       source = content[..., ::-1] if reversed_ else content
       scale, offset = fit(source, inside)
-      slack = ROUNDED * np.abs(scale).max() if rounded else 0.0
-      if _near(source * scale + offset, inside, slack):
+      error = np.abs(source * scale + offset - inside).max()
+      exact = _FIT * max(np.abs(inside).max(), 1e-12)
+      if error <= max(exact, ROUNDED * np.abs(scale).max() if rounded else 0.0):
         margin = _margin(made, top, left, h, w)
-        return Recipe(place, way, rounded, reversed_, tuple(scale), tuple(offset), margin)
-  return None
-
-
-def _near(made: np.ndarray, expected: np.ndarray, slack: float) -> bool:
-  largest = _FIT * max(np.abs(expected).max(), 1e-12)
-  return bool(np.abs(made - expected).max() <= max(largest, slack))
+        kind = Recipe(place, way, rounded, reversed_, tuple(scale), tuple(offset), margin)
+        yield max(error - exact, 0.0), kind
 
 
 def _margin(made: np.ndarray, top: int, left: int, h: int, w: int) -> float | None:
@@ -154,13 +157,28 @@ def _margin(made: np.ndarray, top: int, left: int, h: int, w: int) -> float | No
 
 
 @functools.lru_cache(maxsize=512)
-def _resized(image: bytes, shape: tuple[int, ...], way: Resize, h: int, w: int) -> np.ndarray:
-  pixels = np.frombuffer(image, np.uint8).reshape(shape).astype(np.float64)
-  return resize(pixels[None], way, h, w)[0]
+def _resized(
+  image: bytes, shape: tuple[int, ...], way: Resize, rounded: str, h: int, w: int
+) -> np.ndarray:
+  pixels = np.frombuffer(image, np.uint8).reshape(1, *shape).astype(np.float64)
+  if rounded == "twice":
+    across = _round(resize(pixels, way, shape[0], w, _fixed_point))
+    return _round(resize(across, way, h, w, _fixed_point)[0])
+  made = resize(pixels, way, h, w)[0]
+  return _round(made) if rounded else made
+
+
+def _fixed_point(weights: np.ndarray) -> np.ndarray:
+  """Pillow's weights, of 22 bits: they decide how halves are rounded."""
+  return np.floor(weights * 2**22 + 0.5) / 2**22
+
+
+def _round(values: np.ndarray) -> np.ndarray:
+  return np.clip(np.floor(values + 0.5), 0, 255)
 
 
 def _placed(
-  image: np.ndarray, place: str, way: Resize, rounded: bool, height: int, width: int
+  image: np.ndarray, place: str, way: Resize, rounded: str, height: int, width: int
 ) -> tuple[np.ndarray, tuple[int, int]] | None:
   """The resized image in 0 … 255 and its corner; None where the place makes no difference."""
   h, w = height, width
@@ -171,8 +189,7 @@ def _placed(
     )
     if (h, w) == (height, width):
       return None
-  content = _resized(image.tobytes(), image.shape, way, h, w)
-  content = np.clip(np.floor(content + 0.5), 0, 255) if rounded else content
+  content = _resized(image.tobytes(), image.shape, way, rounded, h, w)
   corner = ((height - h) // 2, (width - w) // 2) if place == "centred" else (0, 0)
   return content, corner
 

@@ -111,10 +111,14 @@ def _area(size: int, made: int) -> np.ndarray:
   return weights
 
 
-def resize(image: np.ndarray, way: Resize, height: int, width: int) -> np.ndarray:
-  """[b, h, w, c] float → [b, height, width, c]."""
-  rows = matrix(way, image.shape[1], height).astype(image.dtype)
-  columns = matrix(way, image.shape[2], width).astype(image.dtype)
+def resize(
+  image: np.ndarray, way: Resize, height: int, width: int, weights: Filter = lambda w: w
+) -> np.ndarray:
+  """[b, h, w, c] float → [b, height, width, c]; `weights` are passed through a function."""
+  rows, columns = (
+    weights(matrix(way, size, made)).astype(image.dtype)
+    for size, made in zip(image.shape[1:3], (height, width), strict=True)
+  )
   down = np.tensordot(rows, image, (1, 1))  # [height, b, w, c]
   return np.moveaxis(np.tensordot(columns, down, (1, 2)), (0, 1, 2), (2, 1, 0))
 

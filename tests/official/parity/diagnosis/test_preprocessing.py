@@ -73,12 +73,11 @@ def test_means_in_the_order_of_the_other_channels():
   assert cause((stretched() - MEAN[::-1]) / DEVIATION[::-1], original) == "input_scaling"
 
 
-def test_rounded_by_pillow():
-  pillow = np.asarray(Image.fromarray(IMAGE).resize((24, 24), Image.Resampling.BILINEAR)) / 255
-  found = engine.diagnose_preprocess(
-    PreprocessEvidence(IMAGE, pillow, stretched(antialias=True), limit=0.01)
-  )
-  assert found[0].cause == "precision_lost"
+@pytest.mark.parametrize("size", [(24, 24), (40, 60)])
+def test_rounded_by_pillow(size):
+  pillow = Image.fromarray(IMAGE).resize(size[::-1], Image.Resampling.BILINEAR)
+  candidate = stretched(antialias=True, size=size)
+  assert cause(candidate, np.asarray(pillow) / 255) == "precision_lost"
 
 
 def test_agreement_and_what_nobody_knows():
