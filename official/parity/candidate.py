@@ -12,6 +12,7 @@ from official.parity import images, trajectory
 from official.parity.case import Arrays, ParityCase, Side, Trainer
 from official.parity.correspondence import Correspondence, to_candidate
 from official.parity.forcing import Jitter, OriginalValues
+from official.parity.keras_names import counting_anew
 from official.parity.keras_recorder import KerasRecorder, to_numpy
 from official.parity.original import demand_proofs, versions
 from official.parity.recording import Header, Recording
@@ -42,7 +43,8 @@ class Candidate:
     self._case, self._own, self._directory = case, own, directory
     self.precision = own.header.precision
     self.seed = own.header.seed
-    self.side: Side = case.candidate(self.precision)
+    with counting_anew():
+      self.side: Side = case.candidate(self.precision)
     self.recorder = KerasRecorder(self.side, self.seed)
     self._parameters, self._buffers = self.recorder.parameters(), self.recorder.buffers()
     weights = {name: a for section in WEIGHTS for name, a in own.section("init", section).items()}

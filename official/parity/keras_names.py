@@ -1,10 +1,12 @@
 """Names of a Keras network's layers and variables, by where they are and not by creation."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from tf_keras.src import backend
 
 from official.cli.errors import UserError
 
@@ -39,6 +41,20 @@ def parameter_names(network: tf_keras.layers.Layer) -> dict[str, tf.Variable]:
 def buffer_names(network: tf_keras.layers.Layer) -> dict[str, tf.Variable]:
   """What layers keep and do not train (BatchNorm's statistics), named alike."""
   return _variables(network, "_non_trainable_weights")
+
+
+@contextlib.contextmanager
+def counting_anew() -> Iterator[None]:
+  """Numbers in automatic names ("conv2d_3") start anew, whatever this process has made before."""
+  uids, observed = backend.PER_GRAPH_OBJECT_NAME_UIDS, backend.OBSERVED_NAMES
+  held = dict(uids), set(observed)
+  backend.reset_uids()
+  try:
+    yield
+  finally:
+    backend.reset_uids()
+    uids.update(held[0])
+    observed.update(held[1])
 
 
 def _variables(network: tf_keras.layers.Layer, attribute: str) -> dict[str, tf.Variable]:

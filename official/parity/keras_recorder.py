@@ -61,7 +61,7 @@ class KerasRecorder(Recorder):
     tensors = self.tensors(batch)
     outputs = self.side.forward(tensors, current.training)
     for name, leaf in leaves(outputs):
-      if tf.is_tensor(leaf):
+      if isinstance(leaf, tf.Tensor | tf.Variable):
         current.result(name, to_numpy(leaf))
     if not current.training or not self.side.losses:
       return {}
