@@ -3,7 +3,7 @@
 import enum
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from official.parity.case import STAGES
@@ -22,6 +22,8 @@ class Shade(enum.StrEnum):
 
 
 _ORDER = list(Shade)
+_REMARKABLE = (Status.UNPAIRED, Status.EXCUSED, Status.NEAR_TIE)
+OVER = "passed over the limit"
 
 
 def shade(finding: Finding) -> Shade:
@@ -59,6 +61,17 @@ def worst(findings: Iterable[Finding]) -> Finding | None:
 def failures(stage: Stage) -> list[Finding]:
   """The findings that fail, in order of execution."""
   return sorted((f for f in stage.findings if not f.status.passes), key=lambda f: f.order)
+
+
+def lenient(findings: Iterable[Finding]) -> list[Finding]:
+  """Those that pass with an error over their limit; their reasons say why."""
+  return [f for f in findings if f.status is Status.SAME and not f.error <= f.limit]
+
+
+def remarkable(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+  """What a reader must know of beyond errors, by title: each of it has a reason."""
+  groups = {status: [f for f in findings if f.status is status] for status in _REMARKABLE}
+  return {**{str(s): group for s, group in groups.items()}, OVER: lenient(findings)}
 
 
 def all_findings(result: Result) -> list[Finding]:
@@ -115,7 +128,8 @@ def _extent(result: Result) -> str:
   compared = f"{len(findings):,} pairs"
   if failed:
     return f"{failed:,} of {compared} fail"
-  return f"{compared}, worst error {engineering(top.error)} of {engineering(top.limit)}"
+  over = f", {len(lenient(findings)):,} passed over its limit" if lenient(findings) else ""
+  return f"{compared}, worst error {engineering(top.error)} of {engineering(top.limit)}{over}"
 
 
 def _first_divergence(result: Result) -> list[str]:

@@ -14,7 +14,7 @@ from official.parity.report.page_style import SCRIPT, STYLE
 from official.parity.report.page_tree import add_tree, shade_class
 from official.parity.report.pictures import add_pictures
 from official.parity.report.tree import SECTIONS
-from official.parity.result import Blame, Diagnosis, Finding, Result, Stage, Status
+from official.parity.result import Blame, Diagnosis, Finding, Result, Stage
 from official.reports.page import Cell, Page
 
 _ROWS = 25  # Of a table that is shown unfolded.
@@ -53,8 +53,8 @@ def _render(result: Result, arrays: Mapping[str, BlamedArrays]) -> str:
   add_trajectory(page, result)
   for stage in result.stages:
     _add_findings(page, stage)
-  for title, status in (("Unpaired", Status.UNPAIRED), ("Excused", Status.EXCUSED)):
-    _add_reasons(page, title, [f for f in findings if f.status is status])
+  for title, found in digest.remarkable(findings).items():
+    _add_reasons(page, title.capitalize(), found)
   _add_provenance(page, result)
   return page.render()
 

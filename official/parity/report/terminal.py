@@ -39,9 +39,9 @@ def print_result(result: Result, *, page: Path | None = None, full: bool = False
     print_table("settings that differ", ("name", "original", "candidate"), rows)
   print_table("stages", ("stage", "", "pairs", "worst", "limit", "where"), _stage_rows(result))
   _print_lines("taps", list(_tree_lines(result, full)), limit)
-  for status, each in ((Status.UNPAIRED, True), (Status.EXCUSED, full)):
-    found = [f for f in digest.all_findings(result) if f.status is status]
-    _print_lines(f"{status}: {len(found)}", list(_reason_lines(found, each)), limit)
+  for title, found in digest.remarkable(digest.all_findings(result)).items():
+    each = full or title == Status.UNPAIRED
+    _print_lines(f"{title}: {len(found)}", list(_reason_lines(found, each)), limit)
   if result.coverage:
     print_table("coverage", ("section", "compared", "excused", "unpaired"), _coverage(result))
   if page is not None:

@@ -140,6 +140,27 @@ def test_excuses_alone_prove_nothing(finding):
   assert not Result("a", "float64", 0, (stage,)).same
 
 
+def test_what_passes_over_its_limit_is_told(clean, finding):
+  over = finding("a", error=3e-9, reason="amplified")
+  unknown = finding("nan", error=math.nan)
+  assert [f.name for f in digest.lenient([over, finding("b", error=1e-9), unknown])] == ["a", "nan"]
+  result = dataclasses.replace(clean, stages=(Stage("forward", (over, finding("b"))),))
+  assert digest.headline(result) == [
+    "SAME: demo/tiny, float64, seed 3; 2 pairs, worst error 3.00e-9 of 1.00e-9, 1 passed over its"
+    " limit"
+  ]
+  tie = finding("t", status=Status.NEAR_TIE, error=1.0)
+  wrong = finding("w", status=Status.DIFFERENT, error=1.0)
+  alone = finding("u", status=Status.UNPAIRED, error=math.inf)
+  excused = finding("e", status=Status.EXCUSED, error=math.inf)
+  assert digest.remarkable([over, finding("b"), tie, wrong, alone, excused]) == {
+    "unpaired": [alone],
+    "excused": [excused],
+    "near tie": [tie],
+    "passed over the limit": [over],
+  }
+
+
 def test_outcomes(finding):
   assert digest.outcome(Stage("forward", skipped="why")) == "skipped"
   assert digest.outcome(Stage("forward")) == "nothing compared"
