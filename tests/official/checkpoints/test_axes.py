@@ -79,6 +79,7 @@ def test_open_axes_are_those_that_no_shape_tells():
     "((o i) h) -> o i h",
     "(...) -> ...",
     "2 a -> a 2",
+    "(a 2) b -> b (a 2)",
     "a, b -> b, a",
     "a-b -> a b",
     "... a ... -> a ... ...",

@@ -28,6 +28,7 @@ from official.cli.errors import UserError
     ("conv{i}#1:2", "conv3#1:2", {"i": "3"}),
     ("{a*}.{a*}", "x.y.x.y", {"a": "x.y"}),
     ("stage{i+1}", "stage10", {"i": "9"}),
+    ("stage{i+1}", "stage1", {"i": "0"}),
     ("stage{i+1}", "stage0", None),
     ("stage{i+1}", "stage01", None),
     ("stage{i+1}", "stagex", None),

@@ -302,6 +302,31 @@ class TestStrict:
       "pieces: of 'x' 2 numbers are not filled and 2 numbers are filled twice, by 'a' and 'b'"
     ]
 
+  def test_one_problem_does_not_bring_others_or_hide_them(self):
+    rules = [
+      Rule("a", "q", "qkv:0/3"),
+      Rule("a", "k", "qkv:1/3"),
+      Rule("b", "x", "qkv:0/2"),
+      Rule("c", "y"),
+      Rule("d", "y"),
+      Rule("e", "z"),
+      Rule("f", "z"),
+    ]
+    sources = {"a": (6,), "b": (4,), "c": (2,), "d": (3,), "e": (5,), "f": (5,)}
+    told = problems(rules, sources, {"q": (2,), "k": (3,), "x": (2,), "y": (2,), "z": (5,)})
+    assert [problem.split(",")[0].split(" [")[0] for problem in told] == [
+      "misfit: 'a'",
+      "misfit: 'd'",
+      "pieces: of 'b' 2 numbers are not used",
+      "doubled: 'z' is filled by 'e' and 'f'",
+    ]
+
+  def test_advice_is_the_unfilled_variable_that_is_named_most_alike(self):
+    targets = {"b/kernel": (3, 2), "a/kernel": (3, 2)}
+    told = problems([], {"a.weight": (2, 3), "b.weight": (2, 3)}, targets)
+    assert "it would fit unfilled 'a/kernel' by 'linear'" in told[0]
+    assert "it would fit unfilled 'b/kernel' by 'linear'" in told[1]
+
   def test_all_problems_are_counted_and_listed(self):
     sources = {f"a.{i}": (i + 1,) for i in range(100)}
     with pytest.raises(TransferError) as error:
@@ -323,4 +348,4 @@ class TestStrict:
   )
   def test_malformed_rules_are_refused_even_where_nothing_matches(self, rule):
     with pytest.raises(UserError):
-      plan([rule], {}, {})
+      plan([Ignore("x", "unused there"), rule], {}, {})

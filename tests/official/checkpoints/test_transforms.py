@@ -43,6 +43,7 @@ WHOLE = [
   ("conv|order:2,1,0@2", (2, 3, 4, 5), lambda x: x.transpose(2, 3, 1, 0)[:, :, ::-1]),
   ("order:2,0,1@0", (6, 2), lambda x: x[[4, 5, 0, 1, 2, 3]]),
   ("order:1,0@-1", (2, 6), lambda x: x[:, [3, 4, 5, 0, 1, 2]]),
+  ("linear|heads_out:2|order:1,0@1", (6, 5), lambda x: x.T.reshape(5, 2, 3)[:, ::-1]),
   (" conv | order:1,0@0 ", (2, 3, 4, 5), lambda x: x.transpose(2, 3, 1, 0)[[2, 3, 0, 1]]),
 ]
 
@@ -165,6 +166,7 @@ def test_ones_are_not_transposable():
     ("conv:2", "write it as 'conv'"),
     ("heads_out", "write it as 'heads_out:N'"),
     ("heads_out:2,3", "write it as 'heads_out:N'"),
+    ("heads_out:2:3", "write it as 'heads_out:N'"),
     ("heads_out:x", "write it as 'heads_out:N'"),
     ("heads_out:-1", "write it as 'heads_out:N'"),
     ("linear_after_flatten:7", "write it as 'linear_after_flatten:H,W'"),
