@@ -29,6 +29,7 @@ from official.parity.diagnosis import (
   inputs,
   layers,
   layout,
+  losses,
   masks,
   modes,
   normalization,
@@ -46,6 +47,7 @@ from official.parity.diagnosis.causes import CAUSES
 from official.parity.diagnosis.evidence import (
   Arrays,
   LayerEvidence,
+  LossEvidence,
   PreprocessEvidence,
   StatisticsEvidence,
 )
@@ -142,6 +144,17 @@ BACKWARD: tuple[tuple[Hypothesis, ...], ...] = (
 )
 
 
+LOSS: tuple[tuple[Hypothesis, ...], ...] = (
+  (masks.polarity, gradients.let_through, losses.reductions, losses.ratios_of_sums),
+  (losses.constants, losses.class_weights),
+  (losses.forms, activations.other, masks.extra, gradients.stopped),
+  (losses.factors, losses.totals, losses.class_weights_missing),
+  (losses.inserted_forms, losses.labels, attention.softmax_axis),
+)
+# What a hypothesis about layers finds in a loss.
+_IN_A_LOSS = {"activation_other": "loss_form"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Examination:
   """What came of all trials.
@@ -164,13 +177,31 @@ def diagnose_layer(evidence: LayerEvidence) -> list[Diagnosis]:
 
 def examine(evidence: LayerEvidence) -> Examination:
   """`diagnose_layer`, with what could not be tried."""
-  backward = evidence.upstream is not None
+  if evidence.upstream is None:
+    return _search(lambda: Subject(evidence), FORWARD, evidence.limit)
+  return _search(lambda: gradients.BackwardSubject(evidence), BACKWARD, evidence.limit)
+
+
+def _search(
+  make: Callable[[], Subject], tiers: Sequence[Sequence[Hypothesis]], limit: float
+) -> Examination:
   try:
-    subject = gradients.BackwardSubject(evidence) if backward else Subject(evidence)
-    search = Search(subject.before, evidence.limit, subject.error)
+    subject = make()
+    search = Search(subject.before, limit, subject.error)
   except Exception as error:  # Any code may be blamed, and may refuse to be traced.
     return Examination((), (("tracing", _one_line(error)),), 0)
-  return search.run(BACKWARD if backward else FORWARD, subject)
+  return search.run(tiers, subject)
+
+
+def diagnose_loss(evidence: LossEvidence) -> list[Diagnosis]:
+  """Why a loss differs on equal outputs, or its gradients do; best first."""
+  found = examine_loss(evidence).diagnoses
+  return [dataclasses.replace(d, cause=_IN_A_LOSS.get(d.cause, d.cause)) for d in found]
+
+
+def examine_loss(evidence: LossEvidence) -> Examination:
+  """`diagnose_loss`, with what could not be tried."""
+  return _search(lambda: losses.LossSubject(evidence), LOSS, evidence.limit)
 
 
 def diagnose_statistics(evidence: StatisticsEvidence) -> list[Diagnosis]:

@@ -93,7 +93,6 @@ class LossEvidence:
     terms: the original's terms, the differing ones among them; all where "total" differs.
     term_gradients: the original's gradients of terms with respect to the tensors of `outputs`, by
       "<term>|<position>" with positions as `tf.nest.flatten` counts; those that are known.
-    more: (outputs, batch, terms) of further seeds: what tells a lucky factor from a cause.
     counts: what a mean may run over, by name: "images", "classes", "boxes", "replicas" ….
     limit: what the error may be.
   """
@@ -103,7 +102,6 @@ class LossEvidence:
   batch: Mapping[str, Any]
   terms: Arrays
   term_gradients: Arrays = dataclasses.field(default_factory=dict)
-  more: Sequence[tuple[Any, Mapping[str, Any], Arrays]] = ()
   counts: Mapping[str, float] = dataclasses.field(default_factory=dict)
   limit: float = 1e-9
 

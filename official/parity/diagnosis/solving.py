@@ -10,6 +10,8 @@ from official.parity.diagnosis.program import Edits
 from official.parity.diagnosis.subject import Subject
 
 ROUNDS = 12
+FEW = 4  # So few values are met by some number at nearly every place: it must be a likely one.
+LARGEST_ROOT = 5000  # Of larger n, 1/n and √n are near to any number.
 HOPELESS = 0.9  # After the first step: what leaves more of the error than this is given up.
 
 
@@ -54,6 +56,8 @@ def solve(
     old, last, new = new, now, new - float(slope @ now) / steep
     if new == old:
       break
+  if best == np.inf or (last.size < FEW and not is_named(found)):
+    return None
   error = subject.error(subject.run(edits(found)))
   return found if error <= subject.evidence.limit else None
 
@@ -73,26 +77,26 @@ def _unexplained(residual: np.ndarray, slope: np.ndarray) -> float:
 
 def name(number: float) -> str:
   """The number as people write it: 1e-05, 0.1, 1/√32, 2π; else with six digits."""
+  return _named(number) or f"{number:.6g}"
+
+
+def is_named(number: float) -> bool:
+  """Whether a person would have written this number: few digits, or 1/n, √n, 1/√n, π."""
+  return bool(_named(number))
+
+
+def _named(number: float) -> str:
   for digits in (1, 2, 3):
     if _near(number, float(f"{number:.{digits}g}")):
       return f"{float(f'{number:.{digits}g}'):g}"
   for text, value in (("π", math.pi), ("2π", math.tau), ("√2", math.sqrt(2))):
     if _near(number, value):
       return text
-  if number and _near(1 / number, round(1 / number)):
-    return f"1/{round(1 / number)}"
-  square = number * number
-  if square and _near(1 / square, round(1 / square)):
-    return f"{'-' if number < 0 else ''}1/√{round(1 / square)}"
-  if _near(square, round(square)):
-    return f"{'-' if number < 0 else ''}√{round(square)}"
-  return f"{number:.6g}"
-
-
-def is_named(number: float) -> bool:
-  """Whether a person would have written this number: few digits, or 1/n, √n, 1/√n, π."""
-  text = name(number)
-  return any(c in text for c in "π√/") or (_near(number, float(text)) and len(f"{number:.3g}") >= 1)
+  sign = "-" if number < 0 else ""
+  for text, value in (("1/", 1 / abs(number)), ("1/√", number**-2), ("√", number**2)):
+    if 1.5 < value < LARGEST_ROOT and _near(value, round(value)):
+      return f"{sign}{text}{round(value)}"
+  return ""
 
 
 def _near(number: float, other: float) -> bool:
