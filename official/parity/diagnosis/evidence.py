@@ -44,7 +44,8 @@ class LayerEvidence:
     upstream: gradient that arrives at each output, by leaf; None where the outputs are at fault.
     input_gradients: the original's gradients of the inputs, by position among the tensors of
       `args` and `kwargs` ("0", "1", …); those that are known.
-    parameter_gradients: (the candidate's variable, the original's gradient); those that are known.
+    parameter_gradients: the original's, by the candidate's variable (`Variable.name`); those that
+      are known. Names that two of the layer's variables share tell nothing.
   """
 
   layer: Callable[..., Any]
@@ -58,7 +59,7 @@ class LayerEvidence:
   neighbours: Sequence[Neighbour] = ()
   upstream: Arrays | None = None
   input_gradients: Arrays = dataclasses.field(default_factory=dict)
-  parameter_gradients: Sequence[tuple[Any, np.ndarray]] = ()
+  parameter_gradients: Arrays = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Gradients that differ where outputs agree: stopped, let through, scaled, clipped, frozen."""
 
+import collections
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ _STOPS = ("StopGradient", "PreventGradient")
 
 
 class BackwardSubject(Subject):
-  """A layer whose gradients are judged: "input 0" …, and variables by name and position.
+  """A layer whose gradients are judged: "input 0" …, and variables by name.
 
   The program is differentiated as its operations are: without gradients that the layer defines
   itself, and for variables that are not trained too.
@@ -28,10 +29,11 @@ class BackwardSubject(Subject):
   def __init__(self, evidence: LayerEvidence) -> None:
     super().__init__(evidence)
     self.reference = {f"input {n}": np.asarray(a) for n, a in evidence.input_gradients.items()}
-    self._variables = {}
-    for n, (variable, array) in enumerate(evidence.parameter_gradients):
-      self._variables[f"{variable.name} ({n})"] = variable
-      self.reference[f"{variable.name} ({n})"] = np.asarray(array)
+    everything = list(getattr(evidence.layer, "variables", ()))
+    names = collections.Counter(variable.name for variable in everything)
+    known = evidence.parameter_gradients
+    self.variables = {v.name: v for v in everything if v.name in known and names[v.name] == 1}
+    self.reference |= {name_: np.asarray(known[name_]) for name_ in self.variables}
 
   @property
   def outputs(self) -> dict[str, np.ndarray]:
@@ -65,7 +67,7 @@ class BackwardSubject(Subject):
   def _named(self, by_node: Mapping[int, tf.Tensor]) -> dict[str, tf.Tensor]:
     named = {f"input {n}": by_node[i] for n, i in enumerate(self.program.arguments) if i in by_node}
     nodes = {id(variable): i for i, variable in self.program.sources.items()}
-    for key, variable in self._variables.items():
+    for key, variable in self.variables.items():
       found = by_node.get(nodes.get(id(variable)))
       named[key] = tf.zeros(variable.shape, variable.dtype) if found is None else found
     return named
@@ -86,7 +88,7 @@ class BackwardSubject(Subject):
     if len(upstream) == len(outputs) == 1:
       upstream = dict(zip(outputs, upstream.values(), strict=True))
     shared = [leaf for leaf in outputs if leaf in upstream]
-    trained = {k: v for k, v in self._variables.items() if v.trainable}
+    trained = {k: v for k, v in self.variables.items() if v.trainable}
     found = tape.gradient(
       [outputs[leaf] for leaf in shared],
       floats | trained,
@@ -95,7 +97,7 @@ class BackwardSubject(Subject):
     )
     for variable, value in zip(variables, kept, strict=True):
       variable.assign(value)
-    frozen = {k: np.zeros(v.shape) for k, v in self._variables.items() if not v.trainable}
+    frozen = {k: np.zeros(v.shape) for k, v in self.variables.items() if not v.trainable}
     return self.arrays({k: tf.convert_to_tensor(g) for k, g in found.items()} | frozen)
 
 
@@ -103,11 +105,11 @@ def frozen(subject: BackwardSubject) -> Iterator[Trial]:
   """Variables that one side does not train."""
   own, theirs = subject.outputs, subject.reference
   idle = [key for key in own if not own[key].any() and theirs[key].any()]
-  if idle and any(not subject._variables[k].trainable for k in idle if k in subject._variables):
+  if idle and any(not subject.variables[k].trainable for k in idle if k in subject.variables):
     sentence = f"the candidate does not train {', '.join(idle)}; the original does"
     yield Trial("parameter_frozen", sentence, lambda: subject.run({}))
   extra = [key for key in own if own[key].any() and not theirs[key].any()]
-  if extra and all(key in subject._variables for key in extra):
+  if extra and all(key in subject.variables for key in extra):
     mended = own | {key: np.zeros_like(own[key]) for key in extra}
     sentence = f"the original does not train {', '.join(extra)}; the candidate does"
     yield Trial("parameter_frozen", sentence, lambda: mended)

@@ -84,7 +84,10 @@ def _counts(evidence: LossEvidence) -> Iterator[tuple[str, float]]:
     yield f"the elements of {list(tensor.shape)}", float(tensor.shape.num_elements())
     bits = np.asarray(tensor)
     if bits.dtype == bool or (bits.ndim and set(np.unique(bits)) <= {0, 1}):
-      yield f"what a mask {list(tensor.shape)} lets pass", float(bits.sum())
+      yield f"{_MASK} {list(tensor.shape)} lets pass", float(bits.sum())
+
+
+_MASK = "what a mask"
 
 
 def count(subject: LossSubject, ratio: float) -> str:
@@ -95,6 +98,9 @@ def count(subject: LossSubject, ratio: float) -> str:
   for (one, a), (two, b) in itertools.combinations(subject.counts.items(), 2):
     if min(a, b) > 1 and (_same(ratio, a * b) or _same(1 / ratio, a * b)):
       return f"{one} times {two}"
+    by_data = any(what.startswith(_MASK) for what in (one, two))
+    if by_data and min(a, b) > 1 and (_same(ratio, a / b) or _same(1 / ratio, a / b)):
+      return f"{one} over {two}"
   return ""
 
 

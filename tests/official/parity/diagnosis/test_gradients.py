@@ -27,7 +27,7 @@ def found(layer, function, *parameters, variables=()):
       X,
       upstream={"": UPSTREAM},
       input_gradients={"0": expected},
-      parameter_gradients=list(zip(variables, gradients, strict=True)),
+      parameter_gradients={v.name: g for v, g in zip(variables, gradients, strict=True)},
     )
   )
 
