@@ -35,6 +35,9 @@ class _Double(types.ModuleType):
       return found
     return lambda a, b, **kwargs: found(_as_double(a), _as_double(b), **kwargs)
 
+  def cast(self, value: Any, dtype: Any, **kwargs: Any) -> tf.Tensor:
+    return tf.cast(_as_double(value), dtype, **kwargs)
+
   def constant(self, value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> tf.Tensor:
     return tf.constant(_as_double(value), dtype, *args, **kwargs)
 

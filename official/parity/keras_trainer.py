@@ -94,7 +94,9 @@ class TaskTrainer:
       self._averages = WeightAverages(self.optimizer)
       self._averages.start()
     if isinstance(self._base, Legacy):
-      _ = self._base.iterations
+      if self._exact:  # Keras makes variables of them, in the dtype of the numbers.
+        numbers = {k: v for k, v in self._base._hyper.items() if isinstance(v, float)}
+        self._base._hyper.update({name: np.float64(value) for name, value in numbers.items()})
       self._base._create_all_weights(trained)
     else:
       self._base.build(trained)
