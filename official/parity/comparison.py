@@ -12,6 +12,7 @@ from official.parity.case import ParityCase
 from official.parity.correspondence import Correspondence
 from official.parity.excuses import Excuses
 from official.parity.forcing import OriginalValues
+from official.parity.given import Given
 from official.parity.header import TapInfo
 from official.parity.judging import Judge, Judged
 from official.parity.keys import tap_name
@@ -84,6 +85,12 @@ class Comparison:
     pairs = self.correspondence.by_candidate.get(phase, {})
     return Graph(self.free.taps(phase), set(pairs))
 
+  def given(self, phase: str) -> Callable[[TapInfo], bool]:
+    """Tells whether a call of the forced pass was given what its counterpart was."""
+    if self.forced is None:
+      return lambda tap: True
+    return Given(self.correspondence, self.original, self.forced, phase).alike
+
   def is_derivative(self, tap: TapInfo) -> bool:
     """Whether what a call of the training pass hands back is the derivative of its outputs."""
     candidate = self.candidate
@@ -107,22 +114,29 @@ class Comparison:
     twins = tuple if self.judge.precision == "float64" else self._forced_twins
     return self.judge.judge(matches, self.free, self.forced, forced_twins=twins)
 
-  def judged_step(self, matches: Sequence[Match], step: int) -> list[Judged]:
+  def judged_step(self, matches: Sequence[Match], step: int, doubt: bool) -> list[Judged]:
     """Findings on what a training step left: going on by itself, and from the original's state.
 
     Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
     on from the original's state only.
+
+    Args:
+      matches: what is compared.
+      step: from 1.
+      doubt: whether what differs may be noise, so that it is worth a closer look.
     """
     # By itself first: what a trainer keeps to itself is then as it was made.
-    alone = self._judged_alone(matches) if self.judge.precision == "float64" else []
+    alone = self._judged_alone(matches, doubt) if self.judge.precision == "float64" else []
     led = self.judge.judge(
-      [self._change(match, step - 1) for match in matches], self.led, twins=self._led_twins
+      [self._change(match, step - 1) for match in matches],
+      self.led,
+      twins=self._led_twins if doubt else tuple,
     )
     return [joined(one, other) for one, other in zip(alone, led, strict=True)] if alone else led
 
-  def _judged_alone(self, matches: Sequence[Match]) -> list[Judged]:
+  def _judged_alone(self, matches: Sequence[Match], doubt: bool) -> list[Judged]:
     by_change = [self._change(match, 0) for match in matches]
-    return self.judge.judge(by_change, self.alone, twins=self._alone_twins)
+    return self.judge.judge(by_change, self.alone, twins=self._alone_twins if doubt else tuple)
 
   def _change(self, match: Match, since: int) -> Match:
     base = self.state(since).get((match.section, match.name))
@@ -141,7 +155,7 @@ class Comparison:
     return self.candidate.record_forced(self.passes, self.correspondence, golden, self.free, stir)
 
   def _forced_twins(self) -> list[Recording]:
-    return self._twins("forced", self._forced)
+    return [self.forced, *self._twins("forced", self._forced)]
 
   def _led_twins(self) -> list[Recording]:
     return self._twins(

@@ -62,9 +62,9 @@ class Judge:
       matches: of one stage.
       candidate: the candidate's own recording.
       forced: the one with the original's values fed to each layer; None where there is none.
-      twins: makes recordings as `candidate` with all inputs moved by a few roundings; called only
-        where something differs.
-      forced_twins: the same as `forced`.
+      twins: makes recordings as `candidate`, all but the first with their inputs moved by a few
+        roundings; called only where something differs.
+      forced_twins: makes such recordings as `forced`.
     """
     matches = list(matches)
     excused = {id(m): r for m in matches if (r := self._excuse(m))}
@@ -101,7 +101,7 @@ class Judge:
     scales = self._scales(matches, candidate, {_group(match) for match in doubtful})
     stirred = twins()
     for match in doubtful:
-      noise = _stir(match, candidate, stirred)
+      noise = _stir(match, stirred)
       found[id(match)] = self._compare(
         match, candidate, scales[_group(match)], pools.get(_group(match), 0.0), noise
       )
@@ -183,15 +183,11 @@ class Judge:
     return scales
 
 
-def _stir(match: Match, candidate: Recording, twins: Sequence[Recording]) -> Noise:
-  """The largest relative error of the twins against the candidate."""
-  ours = match.candidate(candidate)
-  noises = [SILENCE]
-  for twin in twins:
-    stirred = match.candidate(twin)
-    if ours is not None and stirred is not None and stirred.shape == ours.shape:
-      noises.append(verdict.noise(stirred, ours))
-  return Noise(*(max(values) for values in zip(*noises, strict=True)))
+def _stir(match: Match, twins: Sequence[Recording]) -> Noise:
+  """The largest relative errors of other twins against the first."""
+  arrays = [array for twin in twins if (array := match.candidate(twin)) is not None]
+  noises = [verdict.noise(a, arrays[0]) for a in arrays[1:] if a.shape == arrays[0].shape]
+  return Noise(*(max(values) for values in zip(SILENCE, *noises, strict=True)))
 
 
 def _group(match: Match) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from official.parity import ends, localize, structure
 from official.parity.case import ParityCase
 from official.parity.comparison import Comparison
@@ -70,7 +72,7 @@ class Stages:
     for phase in comparison.passes:
       outputs = comparison.judged(matcher.of_taps("forward", phase, "output"))
       findings += _findings(outputs)
-      found = localize.forward(outputs, comparison.graph(phase))
+      found = localize.forward(outputs, comparison.graph(phase), comparison.given(phase))
       blames += _new(found, {blame.layer for blame in blames})
     if "train" in comparison.passes:
       buffers = comparison.judged(matcher.of_parameters("forward", "train", "buffer"))
@@ -88,6 +90,8 @@ class Stages:
     upstream = comparison.judged(matcher.of_taps(stage, "train", "upstream"))
     gradients = comparison.judged(matcher.of_parameters(stage, "train", "gradient"))
     blames = localize.term_gradients(terms, self._blamed)
+    if any(blame.finding.forced_error == np.inf for blame in self._blames):
+      return Outcome(_findings([*terms, *upstream, *gradients]), blames)  # Nothing fits further up.
     losses = [*blames, *(blame for blame in self._blames if blame.finding.stage == "loss")]
     blames += localize.backward(
       upstream,
@@ -127,7 +131,7 @@ class Stages:
         matches += matcher.of_names(stage, phase, section)
       else:
         matches += matcher.of_parameters(stage, phase, section)
-    return self._comparison.judged_step(matches, max(step, 1))
+    return self._comparison.judged_step(matches, max(step, 1), doubt=not self._failed)
 
   def _preprocess(self) -> Outcome:
     judged = ends.judged_preprocess(self._case, self._comparison)
