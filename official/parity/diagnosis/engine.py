@@ -33,6 +33,7 @@ from official.parity.diagnosis import (
   masks,
   modes,
   normalization,
+  optimizers,
   outputs,
   pooling,
   preprocessing,
@@ -48,6 +49,7 @@ from official.parity.diagnosis.evidence import (
   Arrays,
   LayerEvidence,
   LossEvidence,
+  OptimizerEvidence,
   PreprocessEvidence,
   StatisticsEvidence,
 )
@@ -202,6 +204,12 @@ def diagnose_loss(evidence: LossEvidence) -> list[Diagnosis]:
 def examine_loss(evidence: LossEvidence) -> Examination:
   """`diagnose_loss`, with what could not be tried."""
   return _search(lambda: losses.LossSubject(evidence), LOSS, evidence.limit)
+
+
+def diagnose_optimizer(evidence: OptimizerEvidence) -> list[Diagnosis]:
+  """Why a training step from the same state differs, best first."""
+  own, other = (optimizers.arrays(evidence, side) for side in ("candidate", "reference"))
+  return _diagnose_arrays(optimizers.hypotheses(evidence), own, other, evidence.limit)
 
 
 def diagnose_statistics(evidence: StatisticsEvidence) -> list[Diagnosis]:

@@ -120,8 +120,11 @@ class OptimizerEvidence:
     slots_before: "<parameter>|<slot>", empty at the first step.
     reference_slots: the original's afterwards.
     candidate_slots: ours afterwards.
-    recipe: what the candidate is known to do, in `recipes.Recipe`'s fields; the rest is fitted.
-    rates: the original's learning rate and ours, where both are known.
+    averages_before: of the parameters, where they are averaged.
+    reference_averages: the original's afterwards.
+    candidate_averages: ours afterwards.
+    rates: the original's learning rate in this step and ours, where both are known.
+    next_rates: the same in the step that follows.
     limit: what the error may be.
   """
 
@@ -133,8 +136,11 @@ class OptimizerEvidence:
   slots_before: Arrays = dataclasses.field(default_factory=dict)
   reference_slots: Arrays = dataclasses.field(default_factory=dict)
   candidate_slots: Arrays = dataclasses.field(default_factory=dict)
-  recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  averages_before: Arrays = dataclasses.field(default_factory=dict)
+  reference_averages: Arrays = dataclasses.field(default_factory=dict)
+  candidate_averages: Arrays = dataclasses.field(default_factory=dict)
   rates: tuple[float, float] | None = None
+  next_rates: tuple[float, float] | None = None
   limit: float = 1e-9
 
 
