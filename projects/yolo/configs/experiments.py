@@ -2,7 +2,7 @@
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
-from official.modeling import optimization
+from official.training.optimizers import OptimizationConfig
 from projects.yolo.configs.data import Augmentation, DataConfig
 from projects.yolo.configs.yolo import Detection, Losses, Model, YoloTask
 
@@ -108,7 +108,7 @@ def _trainer(
   steps: int,
   steps_per_loop: int,
   validation_interval: int,
-  optimizer: optimization.OptimizationConfig,
+  optimizer: OptimizationConfig,
 ) -> cfg.TrainerConfig:
   return cfg.TrainerConfig(
     train_steps=steps,
@@ -125,12 +125,12 @@ def _trainer(
 
 def _sgd(
   learning_rate: float, steps: int, warmup_steps: int, last_share: float, average_decay: float
-) -> optimization.OptimizationConfig:
+) -> OptimizationConfig:
   """ScaledYOLOv4's optimizer: Nesterov momentum, warm-up, cosine decay, averaged weights."""
   cosine = {"initial_learning_rate": learning_rate, "decay_steps": steps, "alpha": last_share}
-  return optimization.OptimizationConfig(
+  return OptimizationConfig(
     {
-      "optimizer": {"type": "sgd", "sgd": {"momentum": 0.937, "nesterov": True}},
+      "optimizer": {"type": "sgd_torch", "sgd_torch": {"momentum": 0.937, "nesterov": True}},
       "ema": {"average_decay": average_decay, "trainable_weights_only": False},
       "learning_rate": {"type": "cosine", "cosine": cosine},
       "warmup": {"type": "linear", "linear": {"warmup_steps": warmup_steps}},
