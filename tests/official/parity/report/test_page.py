@@ -123,6 +123,9 @@ def test_a_run_that_differs(broken, tmp_path):
     ["original.torch", "2.13"],
     ["batch", "ab12"],
   ]
+  coloured = [a["class"] for t, a in parsed.tags if t == "td" and a.get("class") != "number" and a]
+  assert coloured[:8] == ["different", "same", *["excused"] * 6]  # Stages.
+  assert coloured[8:] == ["same", "excused", "same"]  # Diagnoses, and the loss.
   assert parsed.words("summary") == ["1 transfers"]
   assert parsed.words("p")[-4:-1] == [
     "net/c1/bn at norm.py:12",
@@ -228,7 +231,7 @@ def test_the_worst_of_each_step_is_charted(broken, finding, tmp_path):
     ("s0", "parameter"),
     ("s1", "slot"),
   ]
-  assert "Trajectory: 0 of 3 fail" in parsed.words("h2")
+  assert parsed.words("h2")[2:4] == ["Training steps", "Trajectory: 0 of 3 fail"]
   assert ["parameter", "a", "a", "same", "1.00e-12", "1.00e-9", "0", "step10", ""] in parsed.rows
 
 
@@ -269,6 +272,9 @@ def test_only_the_first_blames_are_drawn(broken, finding, tmp_path):
 
 
 def test_long_tables_fold_and_failures_come_first(broken, finding, tmp_path):
+  kernels = [finding(f"k{i}", i, section="gradient") for i in range(25)]
+  result = dataclasses.replace(broken, stages=(Stage("gradients", kernels),), weights=())
+  assert not Parsed(write_page(result, tmp_path)).words("summary")
   kernels = [finding(f"k{i}", i, section="gradient") for i in range(100)]
   stage = Stage("gradients", kernels)
   parsed = Parsed(write_page(dataclasses.replace(broken, stages=(stage,)), tmp_path))
