@@ -95,10 +95,18 @@ PLANTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+  """The original, recorded once."""
+  path = tmp_path_factory.mktemp("recording") / "toy.safetensors"
+  session.record(toys.case(), path, steps=5)
+  return path
+
+
 @pytest.mark.parametrize("name", PLANTED)
-def test_planted_defects_are_caught_and_placed(name):
+def test_planted_defects_are_caught_and_placed(name, recording):
   defects, stage, layer = PLANTED[name]
-  result = session.run(toys.case(defects), diagnoses=0, steps=2)
+  result = session.run(toys.case(defects), diagnoses=0, steps=2, recording=recording)
   assert not result.same
   assert [(s.name, b.layer) for s in result.stages for b in s.blames] == [(stage, layer)]
 
@@ -112,10 +120,11 @@ def test_planted_defects_above_the_noise_are_caught_and_placed(name, precision):
   assert [(s.name, b.layer) for s in result.stages for b in s.blames] == [(stage, layer)]
 
 
-def test_a_defect_in_the_third_step_of_five():
+def test_a_defect_in_the_third_step_of_five(recording):
   """PaDiff compares the first only."""
   schedule = lambda step: toys.RATE / (1 + step) * (1.001 if step == 2 else 1)
-  result = session.run(toys.case(Defects(schedule=schedule)), diagnoses=0, steps=5)
+  case = toys.case(Defects(schedule=schedule))
+  result = session.run(case, diagnoses=0, steps=5, recording=recording)
   trajectory = next(stage for stage in result.stages if stage.name == "trajectory")
   led = {f.phase for f in trajectory.findings if f.forced_status and not f.forced_status.passes}
   assert led == {"step2", "step3"}  # The rate is told one step ahead.
@@ -123,8 +132,9 @@ def test_a_defect_in_the_third_step_of_five():
   assert result.stages[4].same
 
 
-def test_two_defects_are_both_named_once():
-  result = session.run(toys.case(Defects(epsilon=1e-3, act="swish")), diagnoses=0, steps=1)
+def test_two_defects_are_both_named_once(recording):
+  case = toys.case(Defects(epsilon=1e-3, act="swish"))
+  result = session.run(case, diagnoses=0, steps=1, recording=recording)
   assert [b.layer for s in result.stages for b in s.blames] == ["norm", "block/act"]
   forward = result.stages[1]
   wrong = {f.name for f in forward.findings if f.forced_status and not f.forced_status.passes}
@@ -133,7 +143,7 @@ def test_two_defects_are_both_named_once():
   assert inherited == {"act", "block/conv", "block", "head", "(model)"}
 
 
-def test_what_the_trainer_keeps_to_itself_shows_in_free_running():
+def test_what_the_trainer_keeps_to_itself_shows_in_free_running(recording):
   """Steps from the original's state agree; left alone, a hidden counter goes wrong."""
 
   class Hidden(toys.OurTrainer):
@@ -148,29 +158,30 @@ def test_what_the_trainer_keeps_to_itself_shows_in_free_running():
       side, trainer=lambda: Hidden(side.network, side.losses, Defects())
     )
 
-  result = session.run(toys.case(candidate=candidate), diagnoses=0, steps=2)
+  result = session.run(toys.case(candidate=candidate), diagnoses=0, steps=2, recording=recording)
   assert not result.same
   assert [s.name for s in result.stages if not s.same] == ["trajectory"]
 
 
-def test_where_a_defect_hides_in_unpaired_layers_they_are_named():
+def test_where_a_defect_hides_in_unpaired_layers_they_are_named(recording):
   taps = (toys.TapRule("{path}", "{path}"),)
   excuses = toys.case().excuses + tuple(
     toys.Excuse(f"output/block{mark}{{x}}", "inside the block") for mark in "./"
   )
   case = toys.case(Defects(act="swish"), taps=taps, excuses=excuses)
-  result = session.run(case, diagnoses=0, stages=["forward"])
+  result = session.run(case, diagnoses=0, stages=["forward"], recording=recording)
   (blame,) = result.stages[1].blames
   assert (blame.layer, blame.region) == ("block", ("block/conv", "block/act"))
 
 
-def test_a_parameter_that_is_frozen():
+def test_a_parameter_that_is_frozen(recording):
   def candidate(precision):
     side = toys.candidate(precision, Defects())
     side.network.head.trainable = False
     return side
 
-  result = session.run(toys.case(candidate=candidate), diagnoses=0, stages=["gradients"])
+  case = toys.case(candidate=candidate)
+  result = session.run(case, diagnoses=0, stages=["gradients"], recording=recording)
   assert not result.same
   (blame,) = (result.first_blame,)
   assert blame.layer == "head"

@@ -1,4 +1,6 @@
-"""A small network written twice, in PyTorch and in TensorFlow, with a place for every defect.
+"""A small network, written here in TensorFlow, with a place for every defect; and its case.
+
+The original is in `toys_original`, so that torch is imported only where it runs.
 
 conv (stride 2, no bias) → BatchNorm → leaky, a block conv + GELU + x, pool, head; squared and
 absolute losses; SGD with momentum, coupled decay on kernels, a schedule and averaged weights.
@@ -11,8 +13,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
-import torch
-from torch import nn
 
 from official.checkpoints.rules import Ignore, Rule
 from official.layers.activations import Activation
@@ -20,40 +20,10 @@ from official.layers.convolution import Conv2D
 from official.layers.normalization import BatchNorm
 from official.parity.case import Excuse, ParityCase, Side, TapRule
 from official.parity.keras_recorder import KerasRecorder
-from official.parity.torch_trainer import TorchTrainer
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 SIZE = (18, 15)
 RATE, MOMENTUM, DECAY, AVERAGE = 0.05, 0.9, 0.01, 0.9
-
-
-class Block(nn.Module):
-  """gelu(conv(x)) + x."""
-
-  def __init__(self, channels: int) -> None:
-    super().__init__()
-    self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-    self.act = nn.GELU()
-
-  def forward(self, x):
-    return self.act(self.conv(x)) + x
-
-
-class Network(nn.Module):
-  """The original."""
-
-  def __init__(self, channels: int = 6, classes: int = 5) -> None:
-    super().__init__()
-    self.stem = nn.Conv2d(3, channels, 3, 2, 1, bias=False)
-    self.norm = nn.BatchNorm2d(channels, eps=1e-5, momentum=0.03)
-    self.act = nn.LeakyReLU(0.1)
-    self.block = Block(channels)
-    self.head = nn.Linear(channels, classes)
-
-  def forward(self, x):
-    x = self.block(self.act(self.norm(self.stem(x))))
-    return self.head(x.mean((2, 3)))
 
 
 class OurBlock(tf_keras.layers.Layer):
@@ -176,50 +146,12 @@ def batch(seed: int) -> dict[str, np.ndarray]:
 
 
 def original(precision: str, seed: int) -> Side:
-  torch.manual_seed(seed)
-  network = Network().to(DTYPES[precision])
-  with torch.no_grad():
-    network.norm.running_var.uniform_(0.5, 2)
-    network.norm.running_mean.normal_(0, 0.3)
-    network.norm.weight.uniform_(0.5, 1.5)
-    network.norm.bias.normal_(0, 0.3)
+  from tests.official.parity import toys_original
 
-  def losses(outputs, batch):
-    squared = ((outputs - batch["t"]) ** 2).mean()
-    absolute = (outputs - batch["t"]).abs().mean()
-    return {"squared": squared, "absolute": absolute, "total": squared + 0.5 * absolute}
-
-  forward = lambda batch, training: network(batch["x"])
-
-  def trainer():
-    kernels = [p for n, p in network.named_parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim == 1]
-    optimizer = torch.optim.SGD(
-      [{"params": kernels, "weight_decay": DECAY}, {"params": others}], RATE, MOMENTUM
-    )
-    return TorchTrainer(
-      network,
-      optimizer,
-      losses,
-      forward,
-      schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step)),
-      average=torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE)
-      ),
-    )
-
-  return Side(
-    network,
-    forward,
-    losses,
-    trainer,
-    preprocess=lambda image: {"x": (image.transpose(2, 0, 1)[None] / 255.0 - 0.4)},
-    postprocess=lambda outputs: _top(outputs[""]),
-    settings={"epsilon": 1e-5},
-  )
+  return toys_original.original(precision, seed)
 
 
-def _top(logits):
+def top(logits):
   order = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :2]
   return {"classes": order, "scores": np.take_along_axis(logits, order, 1)}
 
@@ -243,7 +175,7 @@ def candidate(precision: str, defects: Defects) -> Side:
     losses,
     lambda: OurTrainer(network, losses, defects),
     preprocess=lambda image: {"x": (image[None] / 255.0 - defects.mean)},
-    postprocess=lambda outputs: _top(outputs[""]),
+    postprocess=lambda outputs: top(outputs[""]),
     settings=defects.settings,
   )
 
