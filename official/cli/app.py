@@ -2,9 +2,13 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 from official.cli.errors import UserError
+
+_OWN_DEFECT = 70  # EX_SOFTWARE of sysexits.h: not to be taken for a command's own 1.
+_BROKEN_PIPE = 141  # As shells report SIGPIPE.
 
 
 def quiet_tensorflow() -> None:
@@ -19,8 +23,9 @@ def quiet_tensorflow() -> None:
 def run(main: Callable[[], int | None]) -> None:
   """Calls `main` and leaves the process with its exit code.
 
-  Exit codes: what `main` returns (None is 0); 2 after a `UserError`, which is printed as one line;
-  130 after Ctrl-C. Anything else is our own defect and keeps its traceback.
+  Exit codes: what `main` returns (None is 0; 1 is a command's own "no"); 2 after a `UserError`,
+  which is printed as one line; 70 after anything else, which is our own defect and is printed with
+  its traceback; 130 after Ctrl-C; 141 when the reader of the output has gone (`… | head`).
   """
   quiet_tensorflow()
   try:
@@ -31,5 +36,20 @@ def run(main: Callable[[], int | None]) -> None:
   except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     code = 130
-  sys.stdout.flush()
-  sys.exit(code)
+  except BrokenPipeError:
+    code = _BROKEN_PIPE
+  except Exception:
+    traceback.print_exc()
+    code = _OWN_DEFECT
+  sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+  """Writes out what is still to be written; `code`, or another one where nobody reads it."""
+  try:
+    sys.stdout.flush()
+  except BrokenPipeError:
+    # Python flushes once more at the end, and would print a traceback.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE
+  return code

@@ -1,5 +1,6 @@
 """Exit codes and what is printed."""
 
+import subprocess
 import sys
 
 import pytest
@@ -36,9 +37,22 @@ def test_an_interrupt(capsys):
   assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_our_own_defects_keep_their_traceback():
-  with pytest.raises(ZeroDivisionError):
-    app.run(raising(ZeroDivisionError()))
+def test_our_own_defects_keep_their_traceback(capsys):
+  assert leave(raising(ZeroDivisionError("by zero"))) == 70
+  error = capsys.readouterr().err
+  assert "Traceback" in error
+  assert "ZeroDivisionError: by zero" in error
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_is_no_defect(lines):
+  code = f"from official.cli import app; app.run(lambda: print('x\\n' * {lines}))"
+  process = subprocess.Popen(
+    [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+  )
+  process.stdout.close()
+  assert process.stderr.read() == b""
+  assert process.wait() == 141
 
 
 def test_output_is_flushed_before_leaving(monkeypatch):
