@@ -260,6 +260,7 @@ class TestStrict:
       ((4, 1), (1, 7), "", "'identity' gives [4, 1], not [1, 7]; no transform fits"),
       ((4, 1), (4,), "", "'identity' gives [4, 1], not [4]; by its shape 'a 1 -> a' would fit"),
       ((2, 3), (3, 2), "", "not [3, 2]; by its shape 'linear' would fit"),
+      ((2, 3), (3,), "", "'identity' gives [2, 3], not [3]; no transform fits"),
       ((6,), (2, 3), "", "'identity' gives [6], not [2, 3]; by its shape 'heads_out:2' would fit"),
       ((8, 4, 3, 3), (3, 3, 4, 8), "linear", "takes 2 axes, not 4; by its shape 'conv' would fit"),
       ((8, 1, 3, 3), (3, 3, 8, 1), "conv", "by its shape 'depthwise' or"),
@@ -326,6 +327,20 @@ class TestStrict:
     told = problems([], {"a.weight": (2, 3), "b.weight": (2, 3)}, targets)
     assert "it would fit unfilled 'a/kernel' by 'linear'" in told[0]
     assert "it would fit unfilled 'b/kernel' by 'linear'" in told[1]
+
+  def test_advice_prefers_the_variable_with_the_fewest_other_words(self):
+    targets = {"a/b/c/weight": (3, 2), "a/weight": (3, 2)}
+    told = problems([], {"a.weight": (2, 3)}, targets)
+    assert "it would fit unfilled 'a/weight' by 'linear'" in told[0]
+
+  def test_an_unknown_target_of_one_piece_is_told_once(self):
+    rules = [Rule("a", "q", "qkv:0/2"), Rule("a", "k", "qkv:1/2")]
+    told = problems(rules, {"a": (2,)}, {"q": (1,)})
+    assert [problem.split(":")[0] for problem in told] == ["unknown"]
+
+  def test_the_first_reason_to_ignore_counts(self):
+    rules = [Ignore("a", "first"), Ignore("{i}", "second")]
+    assert plan(rules, {"a": (2,)}, {}).ignored == {"a": "first"}
 
   def test_all_problems_are_counted_and_listed(self):
     sources = {f"a.{i}": (i + 1,) for i in range(100)}
