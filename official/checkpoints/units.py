@@ -83,16 +83,16 @@ def unstacked(units: Iterable[Unit], others: Iterable[Unit], axis: int) -> list[
 
 
 def _cut(unit: Unit, keep: set[str], axis: int) -> Iterator[Unit]:
-  stack = next((word for word in unit.words if word in _STACKS and word not in keep), None)
-  count = len(_STACKS[stack]) if stack else 1
-  if any(part.parameter.shape[axis] % count for part in unit.parts.values() if stack):
-    stack = None
-  if not stack:
+  stack = next((word for word in unit.words if word in _STACKS and word not in keep), "")
+  pieces = _STACKS.get(stack, ())
+  shapes = [part.parameter.shape for part in unit.parts.values()]
+  if not pieces or any(not shape or shape[axis] % len(pieces) for shape in shapes):
     yield unit
     return
-  for index, word in enumerate(_STACKS[stack]):
+  for index, word in enumerate(pieces):
     words = tuple(word if old == stack else old for old in unit.words)
-    yield Unit(words, {role: _piece(p, index, count, axis) for role, p in unit.parts.items()})
+    parts = {role: _piece(p, index, len(pieces), axis) for role, p in unit.parts.items()}
+    yield Unit(words, parts)
 
 
 def _piece(part: Part, index: int, count: int, axis: int) -> Part:

@@ -205,6 +205,22 @@ def test_projections_apart_there_and_stacked_here():
   assert all("taken for stacked as query, key, value" in one.why for one in proposal.rules)
 
 
+def test_keys_and_values_alone_may_be_stacked():
+  sources = {"attn.kv.weight": Parameter((6, 4), "Linear")}
+  targets = variables([("attn/k/kernel", (4, 3), "Dense"), ("attn/v/kernel", (4, 3), "Dense")])
+  made = planned(propose(sources, targets), sources, targets)
+  assert {(move.target, move.transform.text) for move in made.moves} == {
+    ("attn/k/kernel", "qkv:0/2|linear"),
+    ("attn/v/kernel", "qkv:1/2|linear"),
+  }
+
+
+def test_what_is_no_whole_number_of_pieces_is_not_stacked():
+  for shape in ((7, 4), ()):
+    proposal = propose({"attn.qkv.weight": Parameter(shape)}, {"x/kernel": Parameter(shape[::-1])})
+    assert [one.rule.target for one in proposal.rules] == ["x/kernel"]
+
+
 def test_stacked_on_both_sides_stays_stacked():
   sources = {"attn.qkv.weight": Parameter((12, 4), "Linear")}
   proposal = propose(sources, variables([("attn/qkv/kernel", (4, 12), "Dense")]))
