@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from official.cli import app
 from official.cli.arguments import Parser
@@ -32,6 +32,7 @@ _EXAMPLES = """\
   python -m tools.parity map yolo v4-tiny > projects/yolo/reference/weights.py
 
 exit codes: 0 the same, 1 not the same, 2 a mistake in the arguments or in the case"""
+_RECORDINGS = 4  # Of the original in two precisions, of the candidate; and the diagnoses.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +115,7 @@ def _record(arguments: argparse.Namespace) -> None:
   files = [arguments.file]
   if arguments.precision != "float64":
     files.append(original.golden_path(arguments.file))
-  with Progress("parity", len(files), "recordings") as progress:
+  with _Parts(len(files)) as parts:
     original.record(
       case,
       arguments.file,
@@ -122,9 +123,8 @@ def _record(arguments: argparse.Namespace) -> None:
       stages=stages,
       steps=arguments.steps,
       seed=arguments.seed,
-      tell=_teller(progress),
+      tell=parts.begin,
     )
-    progress.advance()
   print(f"wrote {', '.join(map(str, files))}")
 
 
@@ -147,7 +147,7 @@ def _outcome(
   _quiet()
   from official.parity import session
 
-  with Progress("parity", len(stages or STAGES) + 3, "parts") as progress:
+  with _Parts(_RECORDINGS + len(stages or STAGES)) as parts:
     return session.examine(
       case,
       arguments.precision,
@@ -155,19 +155,31 @@ def _outcome(
       steps=arguments.steps,
       seed=arguments.seed,
       recording=arguments.recording,
-      tell=_teller(progress),
+      tell=parts.begin,
     )
 
 
-def _teller(progress: Progress) -> Callable[[str], None]:
-  """Shows what begins; what began before is then done."""
-  begun: list[str] = []
+class _Parts(Progress):
+  """Progress over parts of work that are told when they begin.
 
-  def tell(text: str) -> None:
-    progress.advance(1 if begun else 0, text)
-    begun.append(text)
+  Args:
+    total: how many there are at most.
+  """
 
-  return tell
+  def __init__(self, total: int) -> None:
+    super().__init__("parity", total, "parts")
+    self._left, self._begun = total, False
+
+  def begin(self, text: str) -> None:
+    """The part `text` begins; the one before it is done."""
+    self.advance(int(self._begun), text)
+    self._left -= int(self._begun)
+    self._begun = True
+
+  def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    if kind is None:
+      self.advance(self._left, "done")
+    super().__exit__(kind, error, trace)
 
 
 def _quiet() -> None:

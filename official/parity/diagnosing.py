@@ -47,8 +47,7 @@ class Diagnostician:
     find = kinds.get((stage, blame.finding.section))
     if stage in ("optimizer", "trajectory"):
       find = self._optimizer
-    needed = {self._loss: "diagnose_loss", self._optimizer: "diagnose_optimizer"}.get(find)
-    if find is None or (needed and not hasattr(engine, needed)):
+    if find is None:
       return blame
     diagnoses = tuple(find(blame))
     line = next((diagnosis.line for diagnosis in diagnoses if diagnosis.line), "")

@@ -66,7 +66,8 @@ def compare(
     golden: below float64: the original's, in float64.
     precision: of both sides.
     scale: the largest rms in the section; where both sides are below `ZERO` times it, they are
-      zero.
+      zero. Below float64 that is said of the golden values, and the candidate's may be as large as
+      the section's noise.
     pool: below float64: the section's typical relative noise, which counts where there are few
       values.
     rounding: by how much values may be off because they are differences of larger ones, absolute.
@@ -82,11 +83,12 @@ def compare(
   if reason := _not_finite(candidate, reference, golden):
     return _different(reason)
   values, truth = _wide(candidate), _wide(golden)
-  if reason := _zero(values, truth, scale):
+  floor = ROUNDINGS * EPSILON[precision] / 2
+  small = 1.0 if precision == "float64" else TIMES_MAX * max(pool, floor) / ZERO
+  if reason := _zero(values, truth, scale, small):
     return Verdict(Status.SAME, 0.0, 0.0, RELATIVE, reason)
   if precision == "float64":
     return _rounding_only(values, truth, rounding, twin)
-  floor = ROUNDINGS * EPSILON[precision] / 2
   return _within_noise(values, _wide(reference), truth, floor, pool, rounding, twin)
 
 
@@ -155,9 +157,10 @@ def _not_finite(candidate: np.ndarray, reference: np.ndarray, golden: np.ndarray
   return ""
 
 
-def _zero(values: np.ndarray, truth: np.ndarray, scale: float) -> str:
-  largest = max(float(np.abs(values).max()), float(np.abs(truth).max()))
-  if largest == 0.0 or largest > ZERO * scale:
+def _zero(values: np.ndarray, truth: np.ndarray, scale: float, small: float) -> str:
+  """Says so where both are zero beside `scale`; `values` may be `small` times as large as truth."""
+  largest = float(np.abs(values).max())
+  if max(largest / small, float(np.abs(truth).max())) > ZERO * scale or scale == 0.0:
     return ""
   return f"zero within rounding: {largest:.1e} at most, where the section's scale is {scale:.1e}"
 

@@ -167,7 +167,27 @@ class TestZero:
   def test_both_sides_must_be(self):
     assert compare(np.zeros(20), 1e-6 * normal(20), scale=1.0).status == DIFFERENT
     assert compare(1e-6 * normal(20), np.zeros(20), scale=1.0).status == DIFFERENT
-    assert compare(np.zeros(20), np.zeros(20), scale=1.0) == (SAME, 0.0, 0.0, 1e-9, "")
+    assert compare(np.zeros(20), np.zeros(20), scale=1.0).status == SAME
+    assert compare(np.zeros(20), np.zeros(20)) == (SAME, 0.0, 0.0, 1e-9, "")
+
+  def test_below_float64_it_is_as_large_as_the_noise(self):
+    """The original may be lucky: exactly zero where the candidate rounds."""
+    golden, exact = 1e-17 * normal(20), np.zeros(20)
+    judge = lambda size, **options: (
+      compare(
+        size * normal(20, seed=1),
+        exact,
+        golden=golden,
+        precision="bfloat16",
+        pool=0.02,
+        **options,
+      ).status
+    )
+    assert judge(1e-4, scale=0.01) == SAME
+    assert judge(1e-3, scale=0.01) == DIFFERENT
+    assert judge(1e-4) == DIFFERENT
+    tiny = compare(exact, exact, golden=1e-6 * normal(20), precision="bfloat16", scale=0.01)
+    assert tiny.reason == ""
 
   def test_the_limit_is_as_stated(self):
     one = np.array([0.9, -0.5]) * verdict.ZERO
