@@ -61,11 +61,15 @@ class Correspondence:
 
   def layout(self, pair: Pair, array: np.ndarray) -> str:
     """The layout of a tap with `array`."""
-    return pair.layout or self._case.layouts.get(array.ndim, "")
+    return pair.layout or self.rank_layout(array.ndim)
+
+  def rank_layout(self, rank: int) -> str:
+    """The layout of arrays of that rank that no rule gives one; empty: none."""
+    return self._case.layouts.get(rank, "")
 
   def by_rank(self, array: np.ndarray) -> np.ndarray:
     """An array of the original's that has no pair, as the candidate would lay it out."""
-    return layouts.convert(array, self._case.layouts.get(array.ndim, ""), ())
+    return layouts.convert(array, self.rank_layout(array.ndim), ())
 
   def state(self, state: Mapping[tuple[str, str], np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
     """A trainer's state, the original's → the candidate's."""

@@ -66,8 +66,11 @@ class Taps:
     return [path for path in self._paths.values() if not self._log.called(path)]
 
   def _call(self, layer: tf_keras.layers.Layer, args: Any, kwargs: Any) -> Any:
-    given = [(leaf, 0) for _, leaf in leaves((args, kwargs)) if tf.is_tensor(leaf)]
-    call = self._log.begin(self._paths[id(layer)], layer, given)
+    given = [(name, leaf) for name, leaf in leaves((args, kwargs)) if tf.is_tensor(leaf)]
+    call = self._log.begin(self._paths[id(layer)], layer, [(tensor, 0) for _, tensor in given])
+    for name, tensor in given:
+      if tensor.dtype.is_floating and not self._log.name_of(tensor):
+        self._current.given(call, name, to_numpy(tensor))
     try:
       outputs = self._original(layer, *args, **kwargs)
     finally:

@@ -3,11 +3,12 @@
   phase        sections
   batch        input: what both sides are given
   init         parameter (trained), buffer (BatchNorm's statistics and the like)
-  eval         output: of every tap, in inference mode
-  train        output, loss (terms and "total"), upstream (gradient of the total with respect to a
-               tap's output), gradient (with respect to a parameter), term_gradient ("<term>|<tap>":
-               one term's gradient with respect to one of the network's own outputs), buffer (after
-               the forward pass)
+  eval         output: of every tap, in inference mode; input: what calls were given that is no tap
+               as it is ("<call>|<position>")
+  train        output, input, loss (terms and "total"), upstream (gradient of the total with respect
+               to a tap's output), gradient (with respect to a parameter), term_gradient
+               ("<term>|<tap>": one term's gradient with respect to one of the network's own
+               outputs), buffer (after the forward pass)
   step1, …     after that training step: loss, parameter, buffer, slot ("<parameter>|<slot>"),
                average (of a parameter), rate ("learning_rate"), and from the second on input: what
                it was given (the first: batch); step0 is the state before the first

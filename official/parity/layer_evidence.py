@@ -40,7 +40,7 @@ class LayerEvidenceOf:
 
   def forward(self, blame: Blame) -> LayerEvidence:
     """On a layer whose outputs differ."""
-    tap = self._taps[blame.finding.name]
+    tap = self._blamed(blame)
     call = self._call(tap)
     return LayerEvidence(
       layer=call.layer,
@@ -53,6 +53,15 @@ class LayerEvidenceOf:
       parameters=self._parameters(tap),
       neighbours=tuple(self._neighbours(tap)),
     )
+
+  def _blamed(self, blame: Blame) -> TapInfo:
+    """The tap that differs, or one of the call around it that is to blame."""
+    tap, calls = self._taps[blame.finding.name], {}
+    for other in self._taps.values():
+      calls.setdefault(tap_name(other.path, other.call), other)
+    while (tap.path or ROOT) != blame.layer and tap.parent in calls:
+      tap = calls[tap.parent]
+    return tap
 
   def backward(self, blame: Blame) -> LayerEvidence | None:
     """On a layer that hands back other gradients; None where it has no call of its own."""

@@ -1,7 +1,8 @@
 """Which layer is to blame, by what differs although it was given the original's values.
 
 In a forced pass every paired tap first computes from the original's values, and then hands the
-original's on. Children finish before their parents: a tap that differs names the innermost layer.
+original's on. Children finish before their parents: a tap that differs names the innermost layer,
+or, where that layer was given something else than its counterpart, whoever gave it.
 On the way back a gradient that differs where it arrives at a tap, although the gradients further
 down were the original's, names what reads that tap.
 """
@@ -37,6 +38,23 @@ class Graph:
     since = max(paired, default=-1)
     paths = (t.path for t in before if t.order > since and t.path != tap.path)
     return tuple(dict.fromkeys(paths))
+
+  def culprit(self, tap: TapInfo, alike: Callable[[TapInfo], bool]) -> TapInfo:
+    """Who is at fault that a tap differs: the tap's own call, where it was given the right values;
+    else the layer without a pair that made them, or the innermost call around that was itself given
+    the right ones.
+
+    Args:
+      tap: that differs.
+      alike: whether the call of a tap was given what its counterpart was.
+    """
+    while not alike(tap):
+      makers = [t for t in self.taps if t.name in tap.inputs and t.name not in self.paired]
+      around = [t for t in self.taps if tap.parent and _call(t) == tap.parent]
+      if makers or not around:
+        return makers[-1] if makers else tap
+      tap = around[0]
+    return tap
 
   def readers(self, name: str) -> tuple[tuple[TapInfo, ...], tuple[TapInfo, ...]]:
     """What may have made the gradient that arrives at a tap.
@@ -83,16 +101,23 @@ def differs(judged: Judged) -> bool:
   return not status.passes
 
 
-def forward(judged: Iterable[Judged], graph: Graph) -> list[Blame]:
+def forward(
+  judged: Iterable[Judged], graph: Graph, alike: Callable[[TapInfo], bool]
+) -> list[Blame]:
   """Layers whose outputs differ on the original's inputs, in execution order.
 
   What runs after an output that has another shape than the original's was not given the original's
   values; nothing is said about it.
+
+  Args:
+    judged: outputs of one pass.
+    graph: of the pass.
+    alike: whether the call of a tap was given what its counterpart was.
   """
   taps = {tap.name: tap for tap in graph.taps}
   blames: dict[str, Blame] = {}
   for finding in sorted((j.finding for j in judged if differs(j)), key=lambda f: f.order):
-    tap = taps[finding.name]
+    tap = graph.culprit(taps[finding.name], alike)
     blames.setdefault(tap.path, Blame(finding, tap.path or ROOT, graph.region(tap)))
     if finding.forced_error == np.inf or finding.forced_status is None:
       break

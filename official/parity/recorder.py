@@ -17,7 +17,7 @@ from official.parity.taps import PLAIN, Call, TapLog
 
 PHASES = ("batch", "init", "eval", "train")
 _PASSES = ("eval", "train")
-_TAPPED = ("output", "upstream", "term_gradient")  # Only a tapped run has these.
+_TAPPED = ("output", "input", "upstream", "term_gradient")  # Only a tapped run has these.
 
 Batch = Mapping[str, np.ndarray]
 
@@ -86,6 +86,10 @@ class Pass:
       self.digest[f"{section} {name}"] = reason
     if self._writer:
       self._writer.absent(Key(self.phase, section, name), reason)
+
+  def given(self, call: Call, position: str, array: np.ndarray) -> None:
+    """Takes a value that a call was given and that is no tap as it is."""
+    self.keep("input", f"{call.name}|{position}", array)
 
   def unknown(self, call: Call, leaf: str, value: Any) -> None:
     """Notes an output that is neither a tensor nor a plain Python value."""

@@ -124,9 +124,14 @@ class _Taps:
     ]
 
   def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-    if not self.in_backward:
-      inputs = [(tensor, _version(tensor)) for _, tensor in _tensors((args, kwargs))]
-      self._log.begin(self._paths[module], module, inputs)
+    if self.in_backward:
+      return
+    tensors = _tensors((args, kwargs))
+    inputs = [(tensor, _version(tensor)) for _, tensor in tensors]
+    call = self._log.begin(self._paths[module], module, inputs)
+    for (name, tensor), (_, version) in zip(tensors, inputs, strict=True):
+      if tensor.is_floating_point() and not self._log.name_of(tensor, version):
+        self._current.given(call, name, to_numpy(tensor))
 
   def _after(self, module: nn.Module, args: Any, kwargs: Any, outputs: Any) -> Any:
     if self.in_backward:
