@@ -39,8 +39,12 @@ def leaky(x: tf.Tensor) -> tf.Tensor:
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
-  """x · Φ(x), any float dtype; `tf.nn.gelu` rounds √2 to float32 even in float64."""
-  return 0.5 * x * (1 + tf.math.erf(x * 2**-0.5))
+  """x · Φ(x), any float dtype, computed in at least float32.
+
+  `tf.nn.gelu` rounds √2 to float32 even in float64, and every step of it to bfloat16.
+  """
+  wide = x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+  return tf.cast(0.5 * wide * (1 + tf.math.erf(wide * 2**-0.5)), x.dtype)
 
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {

@@ -154,9 +154,16 @@ def _large_tensors():
   return sum(tensor.shape.num_elements() >= 128 for tensor in tensors)
 
 
+def test_gelu_rounds_once_in_bfloat16():
+  x = tf.cast(tf.linspace(-4.0, 4.0, 801), tf.bfloat16)
+  want = tf.cast(ACTIVATIONS["gelu"](tf.cast(x, tf.float32)), tf.bfloat16)
+  np.testing.assert_array_equal(ACTIVATIONS["gelu"](x), want)
+
+
 @pytest.mark.parametrize(
   ("name", "original"),
   [
+    ("gelu", torch.nn.functional.gelu),
     ("leaky", lambda x: torch.nn.functional.leaky_relu(x, 0.1)),
     ("linear", lambda x: x),
     ("logistic", torch.sigmoid),
