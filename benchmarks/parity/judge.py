@@ -53,6 +53,8 @@ class Judgement:
 
   @property
   def located(self) -> bool:
+    if self.stage == "structure":  # A refusal names variables in its text.
+      return self.caught and f"'{self.layer}'" in self.note
     return self.caught and self.blamed == self.layer
 
   @property

@@ -12,7 +12,7 @@ from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.defects.planting import Plant, at
 from official.parity.case import Arrays, ParityCase
 
-_PLACES = (("maskformer", "image"), ("resnet", "image"))
+_PLACES = (("maskformer", "preprocess"), ("resnet", "preprocess"))
 _FULL = 255.0
 Resize = Callable[[tf.Tensor, int, int], tf.Tensor]
 

@@ -86,7 +86,7 @@ DEFECTS = (
     "attention built without biases",
     "bias_missing",
     _built(lambda: UnbiasedAttention(SIZES.width, SIZES.heads)),
-    ("attention", "query/bias"),
+    ("attention", "key/bias"),
     stage="structure",
   ),
   *at(
@@ -100,7 +100,7 @@ DEFECTS = (
     "two weights for one variable",
     "weights_swapped",
     _loaded_into("mlp.fc2.bias", "attention/output/bias"),
-    ("encoder_layer", "mlp/reduce/bias"),
+    ("encoder_layer", "attention/output/bias"),
     stage="structure",
   ),
 )
