@@ -69,12 +69,14 @@ class Entry:
     dtype: of the array itself, as numpy names it.
     shape: of the array itself.
     crc: CRC32C of the bytes kept.
+    same_as: key of the array that has the same bytes; they are in the file once, under that.
   """
 
   form: Tier
   dtype: str
   shape: tuple[int, ...]
-  crc: int
+  crc: int = 0
+  same_as: str = ""
 
 
 @dataclasses.dataclass
@@ -111,7 +113,7 @@ class Contents:
       header=Header(**plain["header"]),
       tier=Tier(plain["tier"]),
       entries={
-        name: Entry(Tier(e["form"]), e["dtype"], tuple(e["shape"]), e["crc"])
+        name: Entry(**e | {"form": Tier(e["form"]), "shape": tuple(e["shape"])})
         for name, e in plain["entries"].items()
       },
       taps={phase: [_tap(tap) for tap in taps] for phase, taps in plain["taps"].items()},

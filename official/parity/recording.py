@@ -115,7 +115,7 @@ class Recording:
     return Statistics.from_vector(kept) if form == Tier.STATISTICS else Statistics.of(kept)
 
   def _kept(self, key: Key) -> np.ndarray:
-    place = self._places[str(key)]
+    place = self._places[self._entries[key].same_as or str(key)]
     start, end = place["data_offsets"]
     dtype, shape = container.CODES[place["dtype"]], tuple(place["shape"])
     if start == end:

@@ -1,7 +1,9 @@
 """Writes recordings."""
 
 import contextlib
+import dataclasses
 import hashlib
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -12,11 +14,13 @@ import numpy as np
 from official.cli.errors import UserError
 from official.cli.files import atomic_file
 from official.parity import container
+from official.parity.appending import Appender
 from official.parity.header import Contents, Entry, Header, TapInfo
 from official.parity.keys import Key
 from official.parity.tiers import Statistics, Tier
 
 _SMALL = 512  # Entries; smaller arrays are kept whole in the statistics tier.
+_LARGE = 1 << 16  # Bytes; whether smaller arrays are in the file already is not looked for.
 _WHOLE_PHASES = ("init", "batch")  # Needed to run the candidate; the statistics tier keeps them.
 _HASHES = {"init": "parameters", "batch": "batch"}
 
@@ -36,12 +40,16 @@ class RecordingWriter:
     self._places: container.Places = {}
     self._end = 0
     self._hashes = {name: hashlib.sha256() for name in _HASHES.values()}
+    self._large: dict[tuple[Any, ...], str] = {}
     self._stack = contextlib.ExitStack()
     self._file: BinaryIO
+    self._appender: Appender
 
   def __enter__(self) -> Self:
     self._file = self._stack.enter_context(atomic_file(self.path))
     self._file.seek(container.RESERVED)
+    self._appender = Appender(self._file)
+    self._stack.callback(self._appender.close)
     return self
 
   def __exit__(self, *exception: Any) -> None:
@@ -66,12 +74,11 @@ class RecordingWriter:
       raise UserError(f"{self.path}: {name} is {array.dtype}, which a recording cannot hold")
     form = self._form(key, array)
     kept = _kept(array, form)
-    crc = self._append(name, kept) if kept is not None else 0
-    self._contents.entries[name] = Entry(form, array.dtype.name, array.shape, crc)
-    if kept is not None and key.phase in _HASHES:
-      hash_ = self._hashes[_HASHES[key.phase]]
-      hash_.update(f"{name} {array.dtype} {array.shape}\n".encode())
-      hash_.update(_bytes(kept))
+    entry = Entry(form, array.dtype.name, array.shape)
+    if kept is not None:
+      entry = dataclasses.replace(entry, **self._keep(name, kept))
+      self._hash(key, kept)
+    self._contents.entries[name] = entry
 
   def absent(self, key: Key, reason: str) -> None:
     """Notes that there is no array of this name, and why."""
@@ -81,15 +88,11 @@ class RecordingWriter:
 
   def read_back(self, key: Key, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What was kept under `key`, and what would be of `array`: values, figures or nothing."""
-    entry, place = self._contents.entries[str(key)], self._places.get(str(key))
+    entry = self._contents.entries[str(key)]
     kept = _kept(array, entry.form)
-    if place is None or kept is None:
+    if kept is None:
       return np.zeros(0), np.zeros(0)
-    self._file.flush()
-    with open(self._file.name, "rb") as file:
-      file.seek(container.RESERVED + place["data_offsets"][0])
-      data = np.fromfile(file, container.CODES[place["dtype"]], int(np.prod(place["shape"])))
-    return data.reshape(place["shape"]), kept
+    return self._read(entry.same_as or str(key)), kept
 
   def taps(self, phase: str, taps: Sequence[TapInfo]) -> None:
     """Describes the taps of a phase, in execution order."""
@@ -105,20 +108,46 @@ class RecordingWriter:
       return Tier.FULL
     return tier
 
-  def _append(self, name: str, kept: np.ndarray) -> int:
-    """Writes `kept` behind the arrays before it; returns its checksum."""
+  def _keep(self, name: str, kept: np.ndarray) -> dict[str, Any]:
+    """Writes `kept`, unless the same is in the file: many modules hand on what another made."""
     data = _bytes(kept)
-    self._file.write(data)
+    crc = google_crc32c.value(data)
+    if data.nbytes < _LARGE:
+      self._append(name, kept)
+      return {"crc": crc}
+    same_as = self._large.setdefault((crc, zlib.crc32(data), kept.dtype.name, kept.shape), name)
+    if same_as == name:
+      self._append(name, kept)
+      return {"crc": crc}
+    return {"crc": crc, "same_as": same_as}
+
+  def _append(self, name: str, kept: np.ndarray) -> None:
+    data = _bytes(kept)
+    self._appender.append(data)
     self._places[name] = {
       "dtype": container.CODE_OF[kept.dtype],
       "shape": list(kept.shape),
       "data_offsets": [self._end, self._end + data.nbytes],
     }
     self._end += data.nbytes
-    return google_crc32c.value(data)
+
+  def _read(self, name: str) -> np.ndarray:
+    place = self._places[name]
+    self._appender.wait()
+    with open(self._file.name, "rb") as file:
+      file.seek(container.RESERVED + place["data_offsets"][0])
+      data = np.fromfile(file, container.CODES[place["dtype"]], int(np.prod(place["shape"])))
+    return data.reshape(place["shape"])
+
+  def _hash(self, key: Key, kept: np.ndarray) -> None:
+    if key.phase in _HASHES:
+      hash_ = self._hashes[_HASHES[key.phase]]
+      hash_.update(f"{key} {kept.dtype} {kept.shape}\n".encode())
+      hash_.update(_bytes(kept))
 
   def _finish(self) -> None:
     self._contents.hashes = {name: hash_.hexdigest() for name, hash_ in self._hashes.items()}
+    self._appender.wait()
     container.write_header(self._file, self._places, self._contents)
 
 

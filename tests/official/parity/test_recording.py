@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import safetensors.torch
 import torch
 
 from official.cli.errors import UserError
-from official.parity import container
+from official.parity import appending, container
 from official.parity.keys import Key
 from official.parity.recording import Header, Recording, RecordingWriter, Statistics, TapInfo, Tier
 
@@ -138,13 +139,45 @@ def test_nothing_is_left_after_an_exception(path):
   assert list(path.parent.iterdir()) == []
 
 
-def test_arrays_are_on_disk_before_the_recording_is_closed(path):
+def test_arrays_are_on_disk_before_the_recording_is_closed(path, monkeypatch):
+  monkeypatch.setattr(appending, "_IN_FLIGHT", 1 << 20)
   with RecordingWriter(path, HEADER) as writer:
-    writer.write(A, np.zeros(1 << 20))
+    for i in range(3):
+      writer.write(Key("eval", "output", str(i)), np.full(1 << 19, float(i)))
     (partial,) = path.parent.iterdir()
-    assert partial.stat().st_size >= 8 << 20
+    assert partial.stat().st_size >= 2 * (4 << 20)
     assert not path.exists()
   assert path.exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(path):
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, limits[1]))
+  try:
+    with pytest.raises(UserError, match=f"cannot write {re.escape(str(path))}: File too large"):
+      write(path, {Key("eval", "output", str(i)): RNG.normal(size=1 << 17) for i in range(9)})
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert list(path.parent.iterdir()) == []
+
+
+def test_what_is_the_same_is_in_the_file_once(path):
+  large, small = RNG.normal(size=[100, 200]), RNG.normal(size=5)
+  other = large.copy()
+  other[-1, -1] = np.nextafter(other[-1, -1], 9)
+  arrays = {
+    "a": large, "b": large.copy(), "c": other, "d": large.reshape(200, 100),
+    "e": large.view(np.int64), "f": small, "g": small,
+  }  # fmt: skip
+  arrays = {Key("eval", "output", name): array for name, array in arrays.items()}
+  write(path, arrays)
+  assert set(safetensors.torch.load_file(path)) == {str(key) for key in arrays if key.name != "b"}
+  recording = Recording(path)
+  assert recording.keys() == list(arrays)
+  for key, array in arrays.items():
+    got = recording.read(key)
+    assert (got.dtype, got.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(got, array)
 
 
 def damaged(path):
