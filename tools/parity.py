@@ -12,6 +12,7 @@ from official.cli.progress import Progress
 from official.cli.table import print_table
 from official.parity import stage_names
 from official.parity.case import PRECISIONS, STAGES, ParityCase
+from official.parity.tiers import Tier
 from projects import dossiers
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ def _parser() -> Parser:
   record = _add(commands, "record", _record, "record the original, for runs without it")
   record.add_argument("file", metavar="FILE", type=Path, help="the recording to make")
   _add_options(record)
+  record.add_argument(
+    "--tier",
+    choices=[tier.value for tier in Tier],
+    default=Tier.FULL.value,
+    help="keep whole arrays, figures of them (no layer is told apart), or shapes [full]",
+  )
   run = _add(commands, "run", _run, "compare ours with the original")
   _add_options(run)
   run.add_argument("--recording", metavar="FILE", type=Path, help="use it instead of the original")
@@ -123,6 +130,7 @@ def _record(arguments: argparse.Namespace) -> None:
       stages=stages,
       steps=arguments.steps,
       seed=arguments.seed,
+      tier=Tier(arguments.tier),
       tell=parts.begin,
     )
   print(f"wrote {', '.join(map(str, files))}")

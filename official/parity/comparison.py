@@ -17,7 +17,8 @@ from official.parity.header import TapInfo
 from official.parity.judging import Judge, Judged
 from official.parity.keys import tap_name
 from official.parity.localize import Graph
-from official.parity.matches import Match, Matcher
+from official.parity.matcher import Matcher
+from official.parity.matches import Match
 from official.parity.original import Original
 from official.parity.recording import Recording, Tier
 from official.parity.stage_names import phases
@@ -118,7 +119,7 @@ class Comparison:
     """Findings on what a training step left: going on by itself, and from the original's state.
 
     Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
-    on from the original's state only.
+    on from the original's state only; where only figures of that are kept, by itself only.
 
     Args:
       matches: what is compared.
@@ -126,7 +127,10 @@ class Comparison:
       doubt: whether what differs may be noise, so that it is worth a closer look.
     """
     # By itself first: what a trainer keeps to itself is then as it was made.
-    alone = self._judged_alone(matches, doubt) if self.judge.precision == "float64" else []
+    by_itself = self.judge.precision == "float64" or not self.full
+    alone = self._judged_alone(matches, doubt) if by_itself else []
+    if not self.full:
+      return alone
     led = self.judge.judge(
       [self._change(match, step - 1) for match in matches],
       self.led,
@@ -139,6 +143,8 @@ class Comparison:
     return self.judge.judge(by_change, self.alone, twins=self._alone_twins if doubt else tuple)
 
   def _change(self, match: Match, since: int) -> Match:
+    if not self.full or match.section not in _BY_CHANGE:
+      return match
     base = self.state(since).get((match.section, match.name))
     return (
       match

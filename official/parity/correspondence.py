@@ -67,6 +67,10 @@ class Correspondence:
     """The layout of arrays of that rank that no rule gives one; empty: none."""
     return self._case.layouts.get(rank, "")
 
+  def input_layout(self, name: str, rank: int) -> str:
+    """The layout of an input, or of what preprocessing makes under its name."""
+    return input_layout(self._case, name, rank)
+
   def by_rank(self, array: np.ndarray) -> np.ndarray:
     """An array of the original's that has no pair, as the candidate would lay it out."""
     return layouts.convert(array, self.rank_layout(array.ndim), ())
@@ -90,6 +94,22 @@ class Correspondence:
     others = {name: array for name, array in arrays.items() if name not in known}
     return self.plan.forward(known, partial=True) | others
 
+  def back(self, section: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    """The inverse of `section`, of what is shaped as parameters."""
+    if section != "slot":
+      return self.plan.backward(arrays, partial=True)
+    kinds: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+      variable, _, kind = name.rpartition("|")
+      if array.shape == self.plan.targets.get(variable):
+        kinds.setdefault(kind, {})[variable] = array
+    own = {ours: theirs for theirs, ours in self._case.slots.items()}
+    return {
+      f"{source}|{own.get(kind, kind)}": array
+      for kind, group in kinds.items()
+      for source, array in self.plan.backward(group, partial=True).items()
+    }
+
   def slot_name(self, name: str) -> str:
     """The candidate's name of the original's slot."""
     return self._case.slots.get(name, name)
@@ -112,5 +132,9 @@ class Correspondence:
 
 def to_candidate(case: ParityCase, name: str, array: np.ndarray) -> np.ndarray:
   """An input or image of the original, in the candidate's layout."""
-  layout = case.batch_layouts.get(name, "") or case.layouts.get(array.ndim, "")
-  return layouts.convert(array, layout, ())
+  return layouts.convert(array, input_layout(case, name, array.ndim), ())
+
+
+def input_layout(case: ParityCase, name: str, rank: int) -> str:
+  """The layout that `case` gives an input of that name and rank."""
+  return case.batch_layouts.get(name, "") or case.layouts.get(rank, "")

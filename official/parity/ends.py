@@ -1,18 +1,14 @@
 """The two ends of the network, compared: preprocessing and post-processing."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from official.parity import choices, images, verdict
 from official.parity.case import Arrays, ParityCase
 from official.parity.comparison import Comparison, joined
-from official.parity.correspondence import to_candidate
 from official.parity.judging import Judged
 from official.parity.keys import Key
-from official.parity.matches import Match
 from official.parity.recording import Recording
 from official.parity.result import Status
 
@@ -29,10 +25,10 @@ class Made(dict[Key, np.ndarray]):
     return self[key]
 
 
-def judged_preprocess(case: ParityCase, comparison: Comparison) -> list[Judged]:
+def judged_preprocess(comparison: Comparison) -> list[Judged]:
   """Findings on what is made of one raw image."""
-  matches = comparison.matcher.of_names("preprocess", "preprocess", "array")
-  return comparison.judge.judge([_laid_out(case, m) for m in matches], comparison.free)
+  matches = comparison.matcher.of_inputs("preprocess", "preprocess", "array")
+  return comparison.judge.judge(matches, comparison.free)
 
 
 class Postprocess:
@@ -114,13 +110,3 @@ def _distance(own: Arrays, given: Arrays) -> float:
     if own[leaf].shape == given[leaf].shape and verdict.is_float(own[leaf])
   )
   return max((error for error in errors if np.isfinite(error)), default=0.0)
-
-
-def _laid_out(case: ParityCase, match: Match) -> Match:
-  """`match` with the original's array laid out as an input of that name."""
-
-  def original(recording: Recording, shape: Any) -> np.ndarray | None:
-    array = match.original(recording, shape)
-    return None if array is None else to_candidate(case, match.name, array)
-
-  return dataclasses.replace(match, original=original)

@@ -9,7 +9,7 @@ from official.parity.case import Side
 from official.parity.keys import ROOT, Key
 from official.parity.recording import RecordingWriter
 
-IMAGE = Key("preprocess", "input", "image")
+IMAGE = Key("batch", "image", "raw")
 _SIZE = (123, 187)  # Neither square nor even: letterboxes and odd halves show.
 
 

@@ -19,6 +19,7 @@ from official.parity.verdict import SILENCE, Noise, Verdict
 Twins = Callable[[], Sequence[Recording]]
 
 _GRADIENTS = ("upstream", "gradient", "term_gradient")
+_FIGURES = "by figures: the recording does not keep the array"
 _UNKNOWN = "not recorded"
 
 
@@ -115,8 +116,8 @@ class Judge:
     pool: float = 0.0,
     twin: Noise = SILENCE,
   ) -> Verdict | None:
-    ours = match.candidate(candidate)
     try:
+      ours = match.candidate(candidate)
       own, golden = self._originals(match, ours)
     except LayoutError as error:
       return Verdict(Status.DIFFERENT, np.inf, 0.0, 0.0, str(error))
@@ -141,6 +142,8 @@ class Judge:
       rounding=match.rounding() if match.rounding else 0.0,
       twin=twin,
     )
+    if match.figures and result.status.passes:
+      missing = missing or _FIGURES
     return result._replace(reason=missing) if missing else result
 
   def _originals(

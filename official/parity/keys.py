@@ -1,7 +1,8 @@
 """Names of what is recorded: phase/section/name.
 
   phase        sections
-  batch        input: what both sides are given
+  batch        input: what both sides are given, in passes and at the first training step; step2, …:
+               at those steps; image: what preprocessing is given
   init         parameter (trained), buffer (BatchNorm's statistics and the like)
   eval         output: of every tap, in inference mode; input: what calls were given that is no tap
                as it is ("<call>|<position>")
@@ -10,8 +11,7 @@
                ("<term>|<tap>": one term's gradient with respect to one of the network's own
                outputs), buffer (after the forward pass)
   step1, …     after that training step: loss, parameter, buffer, slot ("<parameter>|<slot>"),
-               average (of a parameter), rate ("learning_rate"), and from the second on input: what
-               it was given (the first: batch); step0 is the state before the first
+               average (of a parameter), rate ("learning_rate"); step0: the state before
   preprocess   array: what the network would be given for a raw image
   postprocess  array: what is made of the network's outputs
 

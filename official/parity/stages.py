@@ -134,7 +134,7 @@ class Stages:
     return self._comparison.judged_step(matches, max(step, 1), doubt=not self._failed)
 
   def _preprocess(self) -> Outcome:
-    judged = ends.judged_preprocess(self._case, self._comparison)
+    judged = ends.judged_preprocess(self._comparison)
     return Outcome(_findings(judged), _named(judged, "preprocess"))
 
   def _postprocess(self) -> Outcome:

@@ -10,7 +10,8 @@ from official.parity import verdict
 from official.parity.correspondence import Correspondence
 from official.parity.excuses import Excuses
 from official.parity.keys import Key
-from official.parity.matches import Matcher, owner
+from official.parity.matcher import Matcher
+from official.parity.matches import owner
 from official.parity.recording import Recording
 from official.parity.result import Finding, Status
 

@@ -36,7 +36,8 @@ def record_steps(
   _write(writer, 0, {key: a for key, a in trainer.state().items() if key[0] not in WEIGHTS})
   for step, batch in enumerate(batches, 1):
     if step > 1:
-      _write(writer, step, {("input", name): array for name, array in batch.items()})
+      for name, array in batch.items():
+        writer.write(Key("batch", step_phase(step), name), array)
     if before:
       trainer.load(before(step))
     losses = trainer.step(to_tensors(batch))
@@ -58,7 +59,7 @@ def read_state(recording: Recording, step: int) -> dict[tuple[str, str], np.ndar
 
 def read_inputs(recording: Recording, step: int) -> dict[str, np.ndarray]:
   """What a training step was given; the first one what the passes were."""
-  return recording.section(step_phase(step) if step > 1 else "batch", "input")
+  return recording.section("batch", step_phase(step) if step > 1 else "input")
 
 
 def count_steps(recording: Recording) -> int:
