@@ -1,6 +1,6 @@
 """YOLO's dossier: papers, variants and what is claimed for them, experiments, and the detector."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from official.datasets.annotations import Category
@@ -15,6 +15,7 @@ from official.dossiers.dossier import (
 )
 
 if TYPE_CHECKING:
+  from official.parity.case import ParityCase
   from projects.yolo.configs.yolo import YoloTask
 
 _DARKNET = "https://github.com/AlexeyAB/darknet#pre-trained-models"
@@ -31,6 +32,12 @@ def _detector(task: "YoloTask", checkpoint: str, batch_size: int) -> Detector:
   from projects.yolo.serving.detector import YoloDetector
 
   return YoloDetector(task, checkpoint, batch_size)
+
+
+def _parity() -> Mapping[str, "ParityCase"]:
+  from projects.yolo.reference.cases import parity_cases
+
+  return parity_cases()
 
 
 def _import(cfg: str, weights: str, batch_size: int) -> Imported:
@@ -82,5 +89,6 @@ DOSSIER = Dossier(
   input_shape=_input_shape,
   detector=_detector,
   categories=_categories,
+  parity=_parity,
   importer=Importer((".cfg", ".weights"), _import),
 )

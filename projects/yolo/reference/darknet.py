@@ -86,6 +86,35 @@ def _stride(section: Section, above: int) -> int:
   return above // section.integer("stride") if section.kind == "upsample" else above
 
 
+def draw_weights(network: Darknet, seed: int, gain: float) -> None:
+  """Random values, exact in float32, for all parameters and statistics: none is 0 or 1.
+
+  Args:
+    network: to fill.
+    seed: of the values.
+    gain: of the kernels: 2 keeps activations apart through all of a network of leaky rectifiers,
+      1.5 through one of mish and shortcuts.
+  """
+  rng = np.random.default_rng(seed)
+
+  def fill(tensor: Tensor, low: float, high: float) -> None:
+    values = rng.random(tensor.shape, np.float32) * np.float32(high - low) + np.float32(low)
+    tensor.data.copy_(torch.from_numpy(values))
+
+  for layer in network.layers:
+    if not isinstance(layer, layers.Convolutional):
+      continue
+    reach = (3 * gain / layer.conv.weight[0].numel()) ** 0.5
+    fill(layer.conv.weight, -reach, reach)
+    if layer.norm is None:
+      fill(layer.conv.bias, -0.5, 0.5)
+    else:
+      fill(layer.norm.weight, 0.7, 1.3)
+      fill(layer.norm.bias, -0.1, 0.1)
+      fill(layer.norm.running_mean, -0.1, 0.1)
+      fill(layer.norm.running_var, 0.7, 1.3)
+
+
 def load_weights(network: Darknet, path: str | Path) -> None:
   """Fills `network` from a `.weights` file, array by array in the file's order.
 
@@ -116,7 +145,6 @@ def save_weights(network: Darknet, path: str | Path) -> None:
 def _in_file_order(layer: nn.Module) -> list[Tensor]:
   if not isinstance(layer, layers.Convolutional):
     return []
-  if isinstance(layer.norm, nn.BatchNorm2d):
-    norm = layer.norm
+  if norm := layer.norm:
     return [norm.bias, norm.weight, norm.running_mean, norm.running_var, layer.conv.weight]
   return [layer.conv.bias, layer.conv.weight]

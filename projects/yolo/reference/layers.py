@@ -51,12 +51,13 @@ class Convolutional(nn.Module):
       groups=section.integer("groups", 1),
       bias=not normalized,
     )
-    self.norm = nn.BatchNorm2d(filters, epsilon, momentum) if normalized else nn.Identity()
+    self.norm = nn.BatchNorm2d(filters, epsilon, momentum) if normalized else None
     self.kind = "linear" if raw else section.word("activation", "logistic", ACTIVATIONS)
     self.channels = filters
 
   def forward(self, x: Tensor) -> Tensor:
-    return ACTIVATIONS[self.kind](self.norm(self.conv(x)))
+    x = self.conv(x)
+    return ACTIVATIONS[self.kind](self.norm(x) if self.norm else x)
 
 
 class MaxPool(nn.Module):

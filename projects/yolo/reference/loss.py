@@ -61,8 +61,9 @@ def compute_loss(
     gains: of the terms.
 
   Returns:
-    `box_loss`, `objectness_loss`, `class_loss` and `total`, their sum.
+    `box_loss`, `objectness_loss`, `class_loss` and `total`, their sum; at least float32.
   """
+  boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
   box, objectness, label = (boxes.new_zeros(()) for _ in range(3))
   levels = sorted(raw, key=int)
   for level, balance in zip(levels, BALANCE[len(levels)], strict=True):

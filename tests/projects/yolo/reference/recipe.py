@@ -8,12 +8,11 @@ import re
 import numpy as np
 import torch
 
-from projects.yolo.reference.darknet import CFG, Darknet, load_weights
-from projects.yolo.reference.layers import Convolutional
+from projects.yolo.reference.darknet import CFG, Darknet, draw_weights, load_weights
 
 SAMPLES = 16  # Of each layer's output.
 
-# Random networks: side of the input, and the gain that keeps their activations apart.
+# Random networks: side of the input, and gain of the kernels.
 RANDOM = {"yolov3-tiny": (160, 2.0), "yolov4-tiny": (160, 2.0), "yolov4-csp": (96, 1.5)}
 REAL = ("yolo-fastest-1.1", "yolo-fastest-1.1-xl")
 
@@ -27,25 +26,9 @@ def small_cfg(name, folder):
 
 
 def random_network(name, folder):
-  """A network of `RANDOM` in float32, all parameters and statistics drawn."""
-  network, gain = Darknet(small_cfg(name, folder)), RANDOM[name][1]
-  rng = np.random.default_rng(0)
-
-  def fill(tensor, low, high):
-    values = rng.random(tensor.shape, np.float32) * np.float32(high - low) + np.float32(low)
-    tensor.data.copy_(torch.from_numpy(values))
-
-  for layer in network.layers:
-    if isinstance(layer, Convolutional):
-      reach = (3 * gain / layer.conv.weight[0].numel()) ** 0.5
-      fill(layer.conv.weight, -reach, reach)
-      if layer.conv.bias is not None:
-        fill(layer.conv.bias, -0.5, 0.5)
-      else:
-        fill(layer.norm.weight, 0.7, 1.3)
-        fill(layer.norm.bias, -0.1, 0.1)
-        fill(layer.norm.running_mean, -0.1, 0.1)
-        fill(layer.norm.running_var, 0.7, 1.3)
+  """A network of `RANDOM` in float32."""
+  network = Darknet(small_cfg(name, folder))
+  draw_weights(network, 0, RANDOM[name][1])
   return network.eval()
 
 

@@ -1,0 +1,131 @@
+"""Our side of this project's parity cases: the networks and the task of its experiments."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+import projects.registry  # noqa: F401
+from official.layers.activations import leaky
+from official.parity.case import Arrays, Side, Trainer
+from official.parity.keras_trainer import TaskTrainer
+from official.training import settings
+from projects.yolo.modeling.variants import get_variant
+from projects.yolo.ops import geometry
+from projects.yolo.tasks.yolo import YoloTask
+
+_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+class Candidate:
+  """A variant as its experiment configures it, on small images and with a short schedule.
+
+  Args:
+    experiment: whose network and task are taken.
+    schedule: warmup_steps, decay_steps and average_decay.
+    input_size: side of the input in pixels.
+    precision: of the network.
+  """
+
+  def __init__(
+    self, experiment: str, schedule: Mapping[str, Any], input_size: int, precision: str
+  ) -> None:
+    self._params = settings.experiment(experiment)
+    settings.override(self._params, _changes(schedule, input_size), "the parity case")
+    self._task = YoloTask(self._params.task)
+    with _computing_in(precision):
+      self._model = self._task.build_model()
+
+  def side(self) -> Side:
+    """What parity compares."""
+    return Side(
+      network=self._model,
+      forward=lambda batch, training: self._model(batch["images"], training=training),
+      losses=self._losses,
+      trainer=self._trainer,
+      preprocess=self._preprocess,
+      postprocess=self._postprocess,
+      settings=self._settings(),
+    )
+
+  def _losses(
+    self, outputs: Mapping[str, Any], batch: Mapping[str, tf.Tensor]
+  ) -> dict[str, tf.Tensor]:
+    losses = self._task.build_losses(_labels(batch), outputs)
+    return {"total": losses.pop("total_loss"), **losses}
+
+  def _trainer(self) -> Trainer:
+    config = self._params.trainer.optimizer_config
+    return TaskTrainer(
+      self._task,
+      self._model,
+      lambda: self._task.create_optimizer(config),
+      lambda batch: (batch["images"], _labels(batch)),
+    )
+
+  def _preprocess(self, photograph: np.ndarray) -> Arrays:
+    size = self._params.task.model.input_size
+    image, info = geometry.letterbox(tf.constant(photograph), size)
+    return {"image": image.numpy(), "image_info": info.numpy()}
+
+  def _postprocess(self, outputs: Arrays) -> Arrays:
+    raw = {
+      name.removeprefix("raw."): tf.constant(array)
+      for name, array in outputs.items()
+      if name.startswith("raw.")
+    }
+    return {name: value.numpy() for name, value in self._model.detections(raw).items()}
+
+  def _settings(self) -> dict[str, Any]:
+    model, optimization = self._params.task.model, self._params.trainer.optimizer_config
+    losses, coordinates = self._params.task.losses, self._model.coordinates
+    cosine = optimization.learning_rate.get()
+    return {
+      "norm epsilon": model.norm_epsilon,
+      "norm momentum": model.norm_momentum,
+      "activation": get_variant(model.variant).activation,
+      "leaky slope": -float(leaky(tf.constant(-1.0, tf.float64))),
+      "coordinates": coordinates.form,
+      "reach of centres": coordinates.scale_xy,
+      "anchors": {str(level): coordinates.anchors[level] for level in sorted(coordinates.anchors)},
+      "gains": [losses.box, losses.objectness, losses.classes, losses.ratio_threshold],
+      "learning rate": cosine.initial_learning_rate,
+      "last share of the learning rate": cosine.alpha,
+      "warm-up steps": optimization.warmup.get().warmup_steps,
+      "decay steps": cosine.decay_steps,
+      "momentum": optimization.optimizer.get().momentum,
+      "weight decay": self._params.task.weight_decay,
+      "average decay": optimization.ema.average_decay,
+      **model.detection.as_dict(),
+    }
+
+
+def _labels(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  return {name: batch[name] for name in ("boxes", "classes", "valid")}
+
+
+def _changes(schedule: Mapping[str, Any], input_size: int) -> dict[str, Any]:
+  return {
+    "task": {"model": {"input_size": input_size}},
+    "trainer": {
+      "optimizer_config": {
+        "ema": {"average_decay": schedule["average_decay"]},
+        "learning_rate": {"cosine": {"decay_steps": schedule["decay_steps"]}},
+        "warmup": {"linear": {"warmup_steps": schedule["warmup_steps"]}},
+      }
+    },
+  }
+
+
+@contextlib.contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+  """Layers made inside compute in `precision`; below float32 their variables stay float32."""
+  before = tf_keras.mixed_precision.global_policy()
+  tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])
+  try:
+    yield
+  finally:
+    tf_keras.mixed_precision.set_global_policy(before)
