@@ -1,7 +1,7 @@
 """The candidate, recorded: on its own, fed with the original's values, and stirred."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +116,9 @@ class Candidate:
     golden: Recording,
     free: Recording,
     stir: int = 0,
+    only: Collection[str] | None = None,
   ) -> Recording:
-    """Records the candidate with the original's values in place of its own at every paired tap.
+    """Records the candidate with the original's values in place of its own at paired taps.
 
     Args:
       phases: "eval", "train".
@@ -125,11 +126,12 @@ class Candidate:
       golden: the original's recording.
       free: the candidate's own.
       stir: 0, or the number of a twin whose values are all moved by a few roundings.
+      only: taps that are given the original's; None: all.
     """
     jitter, batch = self._jitter(stir), self.inputs(stir=stir)
-    with self._writer(f"forced{stir or ''}") as writer:
+    with self._writer(f"{'forced' if only is None else 'pinned'}{stir or ''}") as writer:
       for phase in phases:
-        values = OriginalValues(correspondence, golden, free, phase, jitter)
+        values = OriginalValues(correspondence, golden, free, phase, jitter, only)
         self.recorder.record(batch, writer, [phase], forcing=values)
     return Recording(writer.path)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from official.parity import derivatives, trajectory, verdict
+from official.parity import derivatives, ties, trajectory, verdict
 from official.parity.candidate import Candidate
 from official.parity.case import ParityCase
 from official.parity.correspondence import Correspondence
@@ -20,20 +20,20 @@ from official.parity.localize import Graph
 from official.parity.matcher import Matcher
 from official.parity.matches import Match
 from official.parity.original import Original
-from official.parity.recording import Recording, Tier
+from official.parity.runs import Runs
 from official.parity.stage_names import phases
 
-_TWINS = 3
 _BY_CHANGE = ("parameter", "buffer", "average")
 
 
 class Comparison:
-  """Both sides, recorded; further recordings of the candidate are made when they are needed.
+  """Both sides, recorded.
 
   Attributes:
     original: recordings of the original.
     candidate: our side, with the original's weights.
     free: the candidate's own recording.
+    runs: its further recordings.
     stages: of the run.
     steps: training steps.
     correspondence: of names and layouts.
@@ -59,27 +59,15 @@ class Comparison:
     self.matcher = Matcher(self.correspondence, original.own, self.free)
     self.judge = Judge(original, excuses)
     self.state = functools.lru_cache(maxsize=2)(self._read_state)
-    self._made: dict[str, list[Recording]] = {}
-
-  @property
-  def full(self) -> bool:
-    """Whether whole arrays of the original are kept, so that they can be fed to the candidate."""
-    return self.original.own.tier == Tier.FULL
-
-  @functools.cached_property
-  def forced(self) -> Recording | None:
-    """The candidate with the original's values fed to each layer."""
-    return self._forced(0) if self.full else None
-
-  @functools.cached_property
-  def led(self) -> Recording:
-    """Training steps of the candidate, each from the state that the original started from."""
-    return self.candidate.record_steps(self.steps, self.correspondence)
-
-  @functools.cached_property
-  def alone(self) -> Recording:
-    """Training steps of the candidate, each from the one before."""
-    return self.candidate.record_steps(self.steps)
+    self._choices = {
+      tap
+      for pairs in self.correspondence.by_candidate.values()
+      for tap, pair in pairs.items()
+      if tap in case.choices or pair.reference in case.choices
+    }
+    self.runs = Runs(
+      original, candidate, self.correspondence, self.free, self.passes, steps, self._choices
+    )
 
   def graph(self, phase: str) -> Graph:
     """The candidate's calls in a phase."""
@@ -88,9 +76,9 @@ class Comparison:
 
   def given(self, phase: str) -> Callable[[TapInfo], bool]:
     """Tells whether a call of the forced pass was given what its counterpart was."""
-    if self.forced is None:
+    if self.runs.forced is None:
       return lambda tap: True
-    return Given(self.correspondence, self.original, self.forced, phase).alike
+    return Given(self.correspondence, self.original, self.runs.forced, phase).alike
 
   def is_derivative(self, tap: TapInfo) -> bool:
     """Whether what a call of the training pass hands back is the derivative of its outputs."""
@@ -103,7 +91,7 @@ class Comparison:
 
   def silent(self, upstream: Iterable[Judged]) -> set[str]:
     """Taps at which no gradient arrives, although the original's does."""
-    recording = self.forced or self.free
+    recording = self.runs.forced or self.free
     return {
       j.match.name
       for j in upstream
@@ -111,9 +99,22 @@ class Comparison:
     }
 
   def judged(self, matches: Iterable[Match]) -> list[Judged]:
-    """Findings on what a pass made, end to end and layer by layer."""
-    twins = tuple if self.judge.precision == "float64" else self._forced_twins
-    return self.judge.judge(matches, self.free, self.forced, forced_twins=twins)
+    """Findings on what a pass made, end to end and layer by layer.
+
+    Where a choice falls otherwise, what comes after goes on with the original's.
+    """
+    runs, low = self.runs, self.judge.precision != "float64"
+    judged = self.judge.judge(
+      matches,
+      runs.pinned,
+      runs.forced,
+      twins=runs.pinned_twins if low and not runs.full else tuple,
+      forced_twins=runs.forced_twins if low else tuple,
+    )
+    return [ties.settled(j, runs, self.original) if self._is_choice(j) else j for j in judged]
+
+  def _is_choice(self, judged: Judged) -> bool:
+    return judged.match.section == "output" and judged.match.name in self._choices
 
   def judged_step(self, matches: Sequence[Match], step: int, doubt: bool) -> list[Judged]:
     """Findings on what a training step left: going on by itself, and from the original's state.
@@ -127,23 +128,25 @@ class Comparison:
       doubt: whether what differs may be noise, so that it is worth a closer look.
     """
     # By itself first: what a trainer keeps to itself is then as it was made.
-    by_itself = self.judge.precision == "float64" or not self.full
+    by_itself = self.judge.precision == "float64" or not self.runs.full
     alone = self._judged_alone(matches, doubt) if by_itself else []
-    if not self.full:
+    if not self.runs.full:
       return alone
     led = self.judge.judge(
       [self._change(match, step - 1) for match in matches],
-      self.led,
-      twins=self._led_twins if doubt else tuple,
+      self.runs.led,
+      twins=self.runs.led_twins if doubt else tuple,
     )
     return [joined(one, other) for one, other in zip(alone, led, strict=True)] if alone else led
 
   def _judged_alone(self, matches: Sequence[Match], doubt: bool) -> list[Judged]:
     by_change = [self._change(match, 0) for match in matches]
-    return self.judge.judge(by_change, self.alone, twins=self._alone_twins if doubt else tuple)
+    return self.judge.judge(
+      by_change, self.runs.alone, twins=self.runs.alone_twins if doubt else tuple
+    )
 
   def _change(self, match: Match, since: int) -> Match:
-    if not self.full or match.section not in _BY_CHANGE:
+    if not self.runs.full or match.section not in _BY_CHANGE:
       return match
     base = self.state(since).get((match.section, match.name))
     return (
@@ -155,26 +158,6 @@ class Comparison:
   def _read_state(self, step: int) -> trajectory.State:
     """The original's state after a training step, as the candidate's."""
     return self.correspondence.state(trajectory.read_state(self.original.own, step))
-
-  def _forced(self, stir: int) -> Recording:
-    golden = self.original.golden
-    return self.candidate.record_forced(self.passes, self.correspondence, golden, self.free, stir)
-
-  def _forced_twins(self) -> list[Recording]:
-    return [self.forced, *self._twins("forced", self._forced)]
-
-  def _led_twins(self) -> list[Recording]:
-    return self._twins(
-      "led", lambda stir: self.candidate.record_steps(self.steps, self.correspondence, stir)
-    )
-
-  def _alone_twins(self) -> list[Recording]:
-    return self._twins("alone", lambda stir: self.candidate.record_steps(self.steps, stir=stir))
-
-  def _twins(self, kind: str, make: Callable[[int], Recording]) -> list[Recording]:
-    if kind not in self._made:
-      self._made[kind] = [make(stir) for stir in range(1, _TWINS + 1)]
-    return self._made[kind]
 
 
 def changed(match: Match, base: np.ndarray, precision: str) -> Match:

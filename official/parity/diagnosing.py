@@ -93,7 +93,7 @@ class Diagnostician:
     comparison = self._comparison
     step = max(int(blame.finding.phase.removeprefix("step")), 1)
     before, after = comparison.state(step - 1), comparison.state(step)
-    led = trajectory.read_state(comparison.led, step)
+    led = trajectory.read_state(comparison.runs.led, step)
     return engine.diagnose_optimizer(
       OptimizerEvidence(
         step=step - 1,

@@ -1,5 +1,7 @@
 """The original's values for the candidate's taps: what `recorder.Forcing` asks for."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from official.parity.correspondence import Correspondence
@@ -16,7 +18,8 @@ class OriginalValues:
     golden: the original's recording.
     candidate: a recording of the candidate, for the shapes of its taps.
     phase: "eval" or "train".
-    jitter: None, or moves every value by up to that many roundings, see `jittered`.
+    jitter: None, or moves every value by a few roundings.
+    only: taps that are given values; None: all.
   """
 
   def __init__(
@@ -26,11 +29,13 @@ class OriginalValues:
     candidate: Recording,
     phase: str,
     jitter: "Jitter | None" = None,
+    only: Collection[str] | None = None,
   ) -> None:
     self._correspondence = correspondence
     self._golden = golden
     self._shapes = {tap.name: tap.shape for tap in candidate.taps(phase)}
-    self._pairs = correspondence.by_candidate.get(phase, {})
+    pairs = correspondence.by_candidate.get(phase, {})
+    self._pairs = {tap: p for tap, p in pairs.items() if only is None or tap in only}
     self._phase = phase
     self._jitter = jitter
 

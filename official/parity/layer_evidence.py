@@ -96,7 +96,7 @@ class LayerEvidenceOf:
       inputs=inputs.numpy(),
       old=self._statistics(blame.layer, lambda m: m.candidate(self._comparison.free), "init"),
       reference=self._statistics(blame.layer, lambda m: m.original(self._golden, ())),
-      candidate=self._statistics(blame.layer, lambda m: m.candidate(self._comparison.forced)),
+      candidate=self._statistics(blame.layer, lambda m: m.candidate(self._comparison.runs.forced)),
       limit=blame.finding.limit,
     )
 

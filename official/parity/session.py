@@ -214,7 +214,7 @@ class _Session:
   def _diagnosed(self, comparison: Comparison, stages: Sequence[Stage]) -> list[Stage]:
     """`stages` with the first blames diagnosed."""
     self._tell("diagnosing")
-    left = self._diagnoses if comparison.full else 0
+    left = self._diagnoses if comparison.runs.full else 0
     doctor = Diagnostician(comparison)
     done = []
     for stage in stages:
@@ -255,11 +255,11 @@ def _blamed_arrays(comparison: Comparison, stages: Iterable[Stage]) -> Iterator[
   """Both sides' arrays of what taps put out, or were handed back, and are blamed for."""
   for blame in (blame for stage in stages for blame in stage.blames):
     finding = blame.finding
-    if finding.section not in ("output", "upstream") or not comparison.full:
+    if finding.section not in ("output", "upstream") or not comparison.runs.full:
       continue
     matches = comparison.matcher.of_taps(finding.stage, finding.phase, finding.section)
     match = next(match for match in matches if match.name == finding.name)
-    ours = match.candidate(comparison.forced)
+    ours = match.candidate(comparison.runs.forced)
     with contextlib.suppress(LayoutError):
       theirs = match.original(comparison.original.golden, () if ours is None else ours.shape)
       if ours is not None and theirs is not None:

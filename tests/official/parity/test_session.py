@@ -12,6 +12,7 @@ from official.checkpoints.rules import Ignore, Rule
 from official.cli.errors import UserError
 from official.parity import session, testing
 from official.parity.case import STAGES, Excuse, TapRule
+from official.parity.recording import Tier
 from official.parity.result import Status
 from tests.official.parity import toys
 
@@ -260,6 +261,34 @@ class TestRecording:
     assert [stage.name for stage in result.stages] == ["structure", "forward"]
     with pytest.raises(UserError, match="stage 'loss'"):
       run(toys.case(reference=None), recording=path, stages=["loss"])
+
+  @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+  def test_figures_alone(self, tmp_path, precision):
+    path = tmp_path / "toy.safetensors"
+    session.record(toys.case(), path, precision, steps=2, tier=Tier.STATISTICS)
+    result = run(toys.case(reference=None), precision=precision, recording=path)
+    assert failing(result) == []
+    reasons = {f.name: f.reason for f in result.stages[1].findings if f.phase == "eval"}
+    assert reasons["stem"] == "by figures: the recording does not keep the array"
+    assert reasons["head"] == ""  # Few values are kept whole.
+    defects = toys.Defects(slope=0.2)
+    wrong = run(toys.case(defects, reference=None), precision=precision, recording=path)
+    assert not wrong.same
+    assert wrong.first_blame.layer == "act"
+
+  def test_figures_see_one_value_and_any_order(self, tmp_path):
+    path = tmp_path / "toy.safetensors"
+    session.record(toys.case(), path, stages=["forward", "trajectory"], tier=Tier.STATISTICS)
+    spike = lambda a, b: a + b + tf.cast(tf.reshape(tf.range(6), (1, 1, 1, 6)) == 3, a.dtype) * 1e-6
+    for glue in (spike, lambda a, b: tf.reverse(a + b, [1])):
+      result = run(toys.case(toys.Defects(glue=glue), reference=None), recording=path)
+      assert result.first_blame.layer == "block"
+
+  def test_shapes_alone_are_not_enough_to_run(self, tmp_path):
+    path = tmp_path / "toy.safetensors"
+    session.record(toys.case(), path, stages=["forward"], tier=Tier.STRUCTURE)
+    with pytest.raises(UserError, match="record it with the tier full"):
+      run(toys.case(reference=None), recording=path)
 
   def test_an_original_that_cannot_run_here(self):
     with pytest.raises(UserError, match="cannot be run here; give a recording"):
