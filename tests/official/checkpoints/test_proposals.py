@@ -205,6 +205,22 @@ def test_projections_apart_there_and_stacked_here():
   assert all("taken for stacked as query, key, value" in one.why for one in proposal.rules)
 
 
+def test_parts_of_a_layer_go_together():
+  sources = {f"a.{leaf}": Parameter((3,)) for leaf in NORM} | {"s": Parameter((3,))}
+  targets = {"t": Parameter((3,))} | {f"b/{leaf}": Parameter((3,)) for leaf in NORM.values()}
+  rules = {one.rule.source: one.rule.target for one in propose(sources, targets).rules}
+  assert rules == {f"a.{one}": f"b/{other}" for one, other in NORM.items()} | {"s": "t"}
+
+
+def test_pieces_go_by_their_names():
+  sources = {"attn.qkv.weight": Parameter((6, 5), "Linear")}
+  targets = variables([(f"attn/{part}/kernel", (5, 2), "Dense") for part in ("v", "k", "q")])
+  made = planned(propose(sources, targets), sources, targets)
+  assert {move.target: move.transform.text for move in made.moves} == {
+    f"attn/{part}/kernel": f"qkv:{index}/3|linear" for index, part in enumerate("qkv")
+  }
+
+
 def test_keys_and_values_alone_may_be_stacked():
   sources = {"attn.kv.weight": Parameter((6, 4), "Linear")}
   targets = variables([("attn/k/kernel", (4, 3), "Dense"), ("attn/v/kernel", (4, 3), "Dense")])
