@@ -1,10 +1,11 @@
 """Asks why a blamed layer, loss, optimizer … differs, with the evidence of the run."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from official.parity import trajectory
 from official.parity.comparison import Comparison
@@ -15,6 +16,7 @@ from official.parity.keras_state import prepared
 from official.parity.keras_taps import Taps
 from official.parity.keys import Key
 from official.parity.layer_evidence import LayerEvidenceOf
+from official.parity.layouts import LayoutError
 from official.parity.recorder import Pass
 from official.parity.result import Blame, Diagnosis
 from official.parity.trajectory import State
@@ -54,9 +56,10 @@ class Diagnostician:
     return dataclasses.replace(blame, diagnoses=diagnoses, line=line)
 
   def _output(self, blame: Blame) -> Iterable[Diagnosis]:
-    if not np.isfinite(blame.finding.forced_error or 0.0):
-      return ()  # Another shape: nothing can be held against it.
-    evidence = LayerEvidenceOf(self._comparison, blame.finding.phase).forward(blame)
+    try:
+      evidence = LayerEvidenceOf(self._comparison, blame.finding.phase).forward(blame)
+    except LayoutError:  # Not even as many axes: nothing can be held against it.
+      return ()
     return engine.diagnose_layer(evidence)
 
   def _gradient(self, blame: Blame) -> Iterable[Diagnosis]:
@@ -71,23 +74,40 @@ class Diagnostician:
     candidate = self._comparison.candidate
     batch = candidate.recorder.tensors(candidate.inputs())
     images = {len(array) for array in candidate.inputs().values() if array.ndim}
+    outputs, positions = self._forced_outputs(batch)
     return engine.diagnose_loss(
       LossEvidence(
         function=candidate.side.losses,
-        outputs=self._forced_outputs(batch),
+        outputs=outputs,
         batch=batch,
         terms=self._golden.section("train", "loss"),
+        term_gradients=self._term_gradients(positions),
         counts={"images": float(images.pop())} if len(images) == 1 else {},
         limit=blame.finding.limit,
       )
     )
 
-  def _forced_outputs(self, batch: Any) -> Any:
-    """What the candidate's losses are given when its network puts out the original's values."""
+  def _forced_outputs(self, batch: Any) -> tuple[Any, dict[str, int]]:
+    """What the candidate's losses are given when its network puts out the original's values, and
+    the places of the network's own outputs in it, by tap."""
     candidate = self._comparison.candidate
     network, values = candidate.side.network, LayerEvidenceOf(self._comparison, "train").values()
-    with prepared(network, candidate.seed), Taps(network, Pass("train", None), values):
-      return candidate.side.forward(batch, True)
+    taps = Taps(network, Pass("train", None), values)
+    with prepared(network, candidate.seed), taps:
+      outputs = candidate.side.forward(batch, True)
+    places = {id(tensor): n for n, tensor in enumerate(tf.nest.flatten(outputs))}
+    own = {tap: places.get(id(tensor)) for tap, tensor in taps.own_outputs.items()}
+    return outputs, {tap: place for tap, place in own.items() if place is not None}
+
+  def _term_gradients(self, positions: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The original's gradients of terms with respect to the network's own outputs."""
+    found = {}
+    for match in self._comparison.matcher.of_term_gradients("gradients"):
+      term, _, tap = match.name.partition("|")
+      array = match.original(self._golden, ()) if tap in positions else None
+      if array is not None:
+        found[f"{term}|{positions[tap]}"] = array
+    return found
 
   def _optimizer(self, blame: Blame) -> Iterable[Diagnosis]:
     comparison = self._comparison
@@ -104,7 +124,11 @@ class Diagnostician:
         slots_before=_section(before, "slot"),
         reference_slots=_section(after, "slot"),
         candidate_slots=_section(led, "slot"),
-        rates=_rates(after, led),
+        averages_before=_section(before, "average"),
+        reference_averages=_section(after, "average"),
+        candidate_averages=_section(led, "average"),
+        rates=_rates(before, trajectory.read_state(comparison.runs.led, step - 1)),
+        next_rates=_rates(after, led),
         limit=blame.finding.limit,
       )
     )

@@ -51,6 +51,7 @@ class LayerEvidenceOf:
       training=call.training,
       limit=blame.finding.limit,
       parameters=self._parameters(tap),
+      variables=self._variables(),
       neighbours=tuple(self._neighbours(tap)),
     )
 
@@ -138,6 +139,11 @@ class LayerEvidenceOf:
     start = f"{path}." if path else ""
     arrays = self._golden.section("init", "parameter") | self._golden.section("init", "buffer")
     return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+
+  def _variables(self) -> dict[str, np.ndarray]:
+    """All of the candidate's, which are the original's values under the names that it has."""
+    network = self._comparison.candidate.side.network
+    return {name: variable.numpy() for name, variable in parameter_names(network).items()}
 
   def _neighbours(self, tap: TapInfo) -> Iterator[Neighbour]:
     """The original's other activations, nearest first; whatever layout theirs may be."""

@@ -15,6 +15,7 @@ from official.parity.candidate import Candidate
 from official.parity.case import STAGES, ParityCase, Side
 from official.parity.comparison import Comparison
 from official.parity.diagnosing import Diagnostician
+from official.parity.diagnosis.transfers import diagnose_transfer
 from official.parity.excuses import Excuses
 from official.parity.layouts import LayoutError
 from official.parity.original import Original, Tell, record, silent
@@ -226,7 +227,12 @@ class _Session:
 
 def _untransferred(error: TransferError) -> Stage:
   findings = structure.untransferred(error)
-  return Stage(structure.STAGE, findings, [Blame(finding, finding.name) for finding in findings])
+  problems = [finding.reason for finding in findings]
+  blames = [
+    Blame(finding, finding.name, diagnoses=tuple(diagnose_transfer(finding.reason, problems)))
+    for finding in findings
+  ]
+  return Stage(structure.STAGE, findings, blames)
 
 
 def _one_sided(name: str, reason: str) -> Stage:

@@ -40,6 +40,7 @@ class LayerEvidence:
     training: the mode in which it ran.
     limit: what the error may be, as in `result.Finding`.
     parameters: of the original's paired module, under its own names and in its own layout.
+    variables: of the whole candidate, by path ("backbone/c1/conv/kernel").
     neighbours: other activations of the original in the same pass; nearer ones first.
     upstream: gradient that arrives at each output, by leaf; None where the outputs are at fault.
     input_gradients: the original's gradients of the inputs, by position among the tensors of
@@ -56,6 +57,7 @@ class LayerEvidence:
   training: bool = False
   limit: float = 1e-9
   parameters: Arrays = dataclasses.field(default_factory=dict)
+  variables: Arrays = dataclasses.field(default_factory=dict)
   neighbours: Sequence[Neighbour] = ()
   upstream: Arrays | None = None
   input_gradients: Arrays = dataclasses.field(default_factory=dict)

@@ -1,13 +1,14 @@
 """How values are cut up, turned and moved: heads, groups, windows, height against width."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from official.parity.diagnosis.graphs import after, is_float
-from official.parity.diagnosis.program import Edit, Program, Ref
+from official.parity.diagnosis.program import Edit, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 MOST = 24  # Orders of one value's axes that are tried.
@@ -19,27 +20,74 @@ def has_attention(program: Program) -> bool:
 
 
 def cut_order(subject: Subject) -> Iterator[Trial]:
-  """One axis cut into several, or several joined into one, in another order (heads, groups)."""
+  """One axis cut into several, or several joined into one, in another order (heads, groups): each
+  by itself, all of the same sizes, all together."""
   program = subject.program
+  sites = list(_sites(program))
+  for site in sites:
+    yield _recut(subject, [site])
+  turns = {(site.sizes, site.order): [] for site in sites}
+  for site in sites:
+    turns[site.sizes, site.order].append(site)
+  both = {}
+  for (sizes, order), alike in turns.items():
+    if len(alike) > 1:
+      yield _recut(subject, alike)
+    both.setdefault((frozenset(sizes), len(order)), []).extend(alike)
+  for alike in both.values():  # Cut as [heads, d] and joined as [d, heads], say.
+    if len({site.node.index for site in alike}) == len(alike) > 2:
+      yield _recut(subject, alike)
+
+
+class Site(NamedTuple):
+  """A reshape that cuts an axis into `sizes`, or joins them, and another `order` of these."""
+
+  node: Node
+  sizes: tuple[int, ...]
+  order: tuple[int, ...]
+  edit: Edit
+  cause: str
+  word: str
+
+
+def _sites(program: Program) -> Iterator[Site]:
   for node in program.of_type("Reshape"):
     ref = Ref(node.index)
     if not is_float(program, ref) or node.index in program.constants:
       continue
     before, now = program.shape(node.inputs[0]), program.shape(ref)
     for start, stop in _cut(before, now):
+      cause = _cut_cause(program, stop - start, stop == len(now))
       for order in _orders(now[start:stop]):
-        cause = _cut_cause(program, stop - start, stop == len(now))
-        sentence = f"the original cuts this axis into {_sizes(now[start:stop], order)}"
-        yield subject.trial(cause, sentence, {node.index: _cut_edit(now, start, order)})
+        edit = _cut_edit(now, start, order)
+        yield Site(node, now[start:stop], order, edit, cause, "cuts an axis into")
     for start, stop in _cut(now, before):
+      cause = _cut_cause(program, stop - start, stop == len(before))
       for order in _orders(before[start:stop]):
-        turn = _turn(len(before), start, order)
-        edit = lambda inputs, look, turn=turn, now=now: [  # noqa: E731
-          tf.reshape(tf.transpose(inputs[0], turn), now)
-        ]
-        cause = _cut_cause(program, stop - start, stop == len(before))
-        sentence = f"the original joins these axes as {_sizes(before[start:stop], order)}"
-        yield subject.trial(cause, sentence, {node.index: edit})
+        edit = _turned(_turn(len(before), start, order), now)
+        yield Site(node, before[start:stop], order, edit, cause, "joins axes as")
+
+
+def _turned(turn: Sequence[int], shape: tuple[int, ...]) -> Edit:
+  return lambda inputs, look: [tf.reshape(tf.transpose(inputs[0], turn), shape)]
+
+
+def _recut(subject: Subject, sites: list[Site]) -> Trial:
+  edits = {site.node.index: site.edit for site in sites}
+  sentence = f"the original {sites[0].word} {_sizes(sites[0].sizes, sites[0].order)}"
+  return subject.trial(sites[0].cause, sentence, edits)
+
+
+def joined_unturned(subject: Subject) -> Iterator[Trial]:
+  """Axes brought into another order before they are joined or cut."""
+  program = subject.program
+  for node in program.of_type("Reshape"):
+    before, now = program.shape(node.inputs[0]), program.shape(Ref(node.index))
+    if is_float(program, Ref(node.index)) and node.index not in program.constants:
+      cause = "head_order" if has_attention(program) else "axes_swapped"
+      for order in itertools.islice(itertools.permutations(range(len(before))), 1, MOST):
+        sentence = f"the original transposes by {list(order)} before it reshapes here"
+        yield subject.trial(cause, sentence, {node.index: _turned(order, now)})
 
 
 def _cut_cause(program: Program, count: int, last: bool) -> str:

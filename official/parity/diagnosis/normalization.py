@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ from official.parity.diagnosis.subject import Subject, Trial
 from official.parity.diagnosis.wiring import ends, sources
 
 _ROOTS = frozenset({"Rsqrt", "Sqrt", "Pow"})
+_SHIFTS = SHAPING | {"Add", "AddV2", "Maximum"}
 LARGEST_EPSILON = 0.11  # Larger constants beside a variance are no epsilon.
 
 
@@ -101,14 +103,27 @@ def _moments(program: Program, root: Node) -> Iterator[Moments]:
   refs = [Ref(i) for i in sorted(program.ancestors(root.inputs[:1]))]
   refs = [ref for ref in refs if is_data(program, ref) and program.shape(ref)]
   arrays = {ref: program.array(ref) for ref in refs}
-  shapes = set()
-  for source, x in arrays.items():
-    for axes in _subsets(x.ndim) if x.ndim > 1 and x.shape not in shapes else ():
-      variance = _equal(arrays, x.var(axes), source)
-      means = _equal(arrays, x.mean(axes), source)
-      if variance and means:
+  variances = {ref: arrays[ref] for ref in _under(program, root) if ref in arrays}
+  shapes: set[tuple[int, ...]] = set()
+  for source, x in reversed(arrays.items()):  # The nearest that fits: norms follow each other.
+    for over in _subsets(x.ndim) if x.ndim > 1 and x.shape not in shapes else ():
+      variance = _equal(variances, x.var(over), source)
+      means = _equal(arrays, x.mean(over), source) if variance else []
+      if means:
         shapes.add(x.shape)
-        yield Moments(source, axes, tuple(means), variance[-1], Ref(root.index))
+        yield Moments(source, over, tuple(means), variance[-1], Ref(root.index))
+
+
+def _under(program: Program, root: Node) -> Iterator[Ref]:
+  """Values on the way into the root, up to what is reduced."""
+  ref = root.inputs[0]
+  while True:
+    yield ref
+    node = program.nodes[ref.index]
+    data = [i for i in node.inputs if i.index not in program.constants]
+    if node.type not in _SHIFTS or len(data) != 1:
+      return
+    ref = data[0]
 
 
 def _subsets(rank: int) -> Iterator[tuple[int, ...]]:
@@ -245,7 +260,8 @@ def extra(subject: Subject) -> Iterator[Trial]:
         yield subject.trial("normalization_extra", sentence, {index: edit})
 
 
-EPSILONS = (1e-5, 1e-6, 1e-3, 1e-12, 1e-4, 1e-8, 1e-7, 1e-2, 0.0)
+USUAL_EPSILON = 1e-5
+PROMISING = 0.05  # What the usual epsilon leaves of the error where a normalization is missing.
 
 
 def missing(subject: Subject) -> Iterator[Trial]:
@@ -257,22 +273,37 @@ def missing(subject: Subject) -> Iterator[Trial]:
     inner = tuple(range(1, len(shape) - 1))
     kinds = {"each position's channels": (len(shape) - 1,), "each image's channels": inner}
     fitting = [pair for pair in weights if pair[0].shape[0] in (1, *shape[-1:])]
-    for (what, over), eps, pair in itertools.product(kinds.items(), EPSILONS, fitting):
-      if over:
-        function = functools.partial(_normalized, over=over, eps=eps, weights=pair)
+    for (what, over), pair in itertools.product(kinds.items(), fitting):
+      edits = functools.partial(_with_norm, program, place, over, pair)
+      if over and subject.error(subject.run(edits(USUAL_EPSILON))) < PROMISING * subject.before:
+        eps = solve(subject, USUAL_EPSILON, edits) or USUAL_EPSILON
         sentence = f"the original normalizes {what} here (epsilon {name(eps)}), the candidate not"
-        edits = {place.index: after(program, place, function)}
-        yield subject.trial("normalization_missing", sentence, edits)
+        yield subject.trial("normalization_missing", sentence, edits(eps))
+
+
+def _with_norm(
+  program: Program,
+  place: Ref,
+  over: tuple[int, ...],
+  weights: tuple[tf.Tensor, tf.Tensor],
+  eps: float,
+) -> Edits:
+  function = functools.partial(_normalized, over=over, eps=eps, weights=weights)
+  return {place.index: after(program, place, function)}
 
 
 def _idle_weights(subject: Subject) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-  """(scale, offset): ones and zeros; pairs of unread variables; the original's own weights."""
+  """(scale, offset): ones and zeros; pairs of vectors that belong together and that nothing
+  reads."""
   yield tf.ones([1], tf.float64), tf.zeros([1], tf.float64)
-  vectors = [v.value() for v in subject.unread if v.shape.rank == 1 and v.dtype.is_floating]
-  vectors += [tf.constant(a) for a in subject.evidence.parameters.values() if a.ndim == 1]
-  for scale, offset in itertools.permutations(vectors, 2):
-    if scale.shape == offset.shape:
-      yield scale, offset
+  vectors = {key: array for key, array in subject.idle.items() if array.ndim == 1}
+  for (one, scale), (two, offset) in itertools.permutations(vectors.items(), 2):
+    if scale.shape == offset.shape and _owner(one) == _owner(two):
+      yield tf.constant(scale), tf.constant(offset)
+
+
+def _owner(key: str) -> str:
+  return re.sub(r"[./]?[^./]*$", "", key)
 
 
 def _normalized(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from official.parity import verdict
 from official.parity.diagnosis.evidence import LayerEvidence
-from official.parity.diagnosis.program import Edits, Program
+from official.parity.diagnosis.program import Edits, Program, Ref
 from official.parity.diagnosis.tracing import trace
 
 
@@ -94,6 +94,26 @@ class Subject:
     """Variables that the layer has and does not use."""
     live = {id(v) for index, v in self.program.sources.items() if index in self.program.live}
     return [v for v in getattr(self.evidence.layer, "variables", ()) if id(v) not in live]
+
+  @functools.cached_property
+  def idle(self) -> dict[str, np.ndarray]:
+    """What no operation reads: variables, and weights of the original that none of those hold."""
+    program = self.program
+    read = [program.array(Ref(i)) for i in program.variables if i in program.live]
+    read = [array for array in read if array.dtype.kind == "f"]
+    found = {v.name.removesuffix(":0"): v.numpy() for v in self.unread if v.dtype.is_floating}
+    for name, array in self.evidence.parameters.items():
+      same = [
+        a for a in read if a.size == array.size and np.array_equal(_sorted(a), _sorted(array))
+      ]
+      if not same and array.dtype.kind == "f":
+        found[name] = np.asarray(array)
+    return found
+
+
+def _sorted(array: np.ndarray) -> np.ndarray:
+  """The values whatever their layout."""
+  return np.sort(array, axis=None)
 
 
 def error_of(candidate: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:

@@ -145,6 +145,32 @@ def swapped(subject: Subject) -> Iterator[Trial]:
       yield _exchange(subject, forth | dict(zip(other, (arrays[i] for i in group), strict=True)))
 
 
+def elsewhere(subject: Subject) -> Iterator[Trial]:
+  """The weights of another layer of the model, of the same shapes, as those of each layer here."""
+  arrays, everything = values(subject.program), subject.evidence.variables
+  groups: dict[str, list[np.ndarray]] = {}
+  for path, array in everything.items():
+    groups.setdefault(path.rpartition("/")[0], []).append(array)
+  here = _owners(subject.program) or [tuple(arrays)]
+  for own, (path, others) in itertools.product(here, groups.items()):
+    shapes = [arrays[i].shape for i in own]
+    fitting = [a for shape in shapes for a in others if a.shape == shape]
+    if len(fitting) == len(own) and not all(
+      np.array_equal(arrays[i], a) for i, a in zip(own, fitting, strict=True)
+    ):
+      cause = (
+        "qkv_order" if _projects(path) and _projects(subject.evidence.path) else "weights_swapped"
+      )
+      sentence = f"the original has here what the candidate has in {path}"
+      yield _trial(subject, cause, sentence, dict(zip(own, fitting, strict=True)))
+
+
+def _projects(path: str) -> bool:
+  """Whether a layer's name is a query's, key's or value's."""
+  last = path.lower().rpartition("/")[2]
+  return any(part in last for part in _PROJECTIONS) or last in ("q", "k", "v")
+
+
 def rotated(subject: Subject) -> Iterator[Trial]:
   """Three equal layers or weights, each in the next one's place."""
   arrays = values(subject.program)
@@ -209,11 +235,9 @@ def _vector(program: Program, ref: Ref) -> str:
 def bias_missing(subject: Subject) -> Iterator[Trial]:
   """A vector that nothing reads, or one of the original's, added to what a layer makes."""
   program = subject.program
-  vectors = {v.name.removesuffix(":0"): v.numpy() for v in subject.unread}
-  vectors |= dict(subject.evidence.parameters)
   kinds = PRODUCTS | CONVOLUTIONS
   places = [*ends(program), *(Ref(node.index) for node in program.of_type(*kinds))]
-  for name, vector in vectors.items():
+  for name, vector in subject.idle.items():
     for place in dict.fromkeys(places):
       if vector.ndim and program.shape(place)[-vector.ndim :] == vector.shape:
         sentence = f"the original adds {name} here, the candidate does not"
