@@ -1,5 +1,8 @@
 """Transfers are complete and exact, or every reason why not is told."""
 
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -126,6 +129,16 @@ def test_rows_and_pairs_for_reports():
 def test_shapes_may_be_any_sequence_of_integers():
   found = plan([Rule("a", "b", "linear")], {"a": [np.int64(2), 3]}, {"b": [3, 2]})
   assert found.sources == {"a": (2, 3)}
+
+
+def test_weights_are_planned_without_a_framework():
+  code = """
+import sys
+import official.checkpoints.proposals, official.checkpoints.transfer
+print(*{"tensorflow", "torch", "jax"} & set(sys.modules))
+"""
+  done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+  assert done.stdout.strip() == ""
 
 
 class TestPartial:
