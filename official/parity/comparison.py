@@ -108,13 +108,10 @@ class Comparison:
       matches,
       runs.pinned,
       runs.forced,
-      twins=runs.pinned_twins if low and not runs.full else tuple,
+      twins=runs.free_twins if low and not runs.full else tuple,
       forced_twins=runs.forced_twins if low else tuple,
     )
-    return [ties.settled(j, runs, self.original) if self._is_choice(j) else j for j in judged]
-
-  def _is_choice(self, judged: Judged) -> bool:
-    return judged.match.section == "output" and judged.match.name in self._choices
+    return ties.settled(judged, self._choices, runs, self.original) if self._choices else judged
 
   def judged_step(self, matches: Sequence[Match], step: int, doubt: bool) -> list[Judged]:
     """Findings on what a training step left: going on by itself, and from the original's state.

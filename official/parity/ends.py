@@ -43,39 +43,49 @@ class Postprocess:
     self._choices = case.choices
     self._comparison = comparison
     self._matches = list(comparison.matcher.of_names("postprocess", "postprocess", "array"))
+    own = comparison.matcher.of_taps("postprocess", "eval", "output")
+    self._outputs = comparison.judged(match for match in own if images.is_own(match.name))
 
   def judged(self) -> list[Judged]:
     """Findings; what falls either way inside the noise is a near tie."""
-    own, given = self._own(), self._given()
-    alone = self._settled(self._comparison.free, own, _distance(own, given))
-    if given.keys() != own.keys():
+    alone, given = self._judge(self._comparison.free), self._given()
+    if given is None:
       return alone
-    led = self._settled(self._made(given), given, 0.0)
-    return [joined(one, other) for one, other in zip(alone, led, strict=True)]
+    led = self._settled(given)
+    agreed = all(j.finding.status.passes for j in (*led, *self._outputs))
+    return [
+      joined(_tied(one) if agreed and self._choices else one, other)
+      for one, other in zip(alone, led, strict=True)
+    ]
 
-  def _settled(self, recording: Recording | Made, outputs: Arrays, noise: float) -> list[Judged]:
-    judged = self._comparison.judge.judge(self._matches, recording)
+  def _judge(self, recording: Recording | Made) -> list[Judged]:
+    return self._comparison.judge.judge(self._matches, recording)
+
+  def _settled(self, outputs: Arrays) -> list[Judged]:
+    """Findings on what is made of the original's outputs."""
+    made = self._made(outputs)
+    judged = self._judge(made)
     if not self._choices or all(j.finding.status.passes for j in judged):
       return judged
-    noise = max(noise, verdict.ROUNDINGS * verdict.EPSILON[self._comparison.judge.precision])
+    noise = verdict.ROUNDINGS * verdict.EPSILON[self._comparison.judge.precision]
     random = np.random.default_rng(0)
     stirred = [
       self._made({leaf: choices.stir(array, noise, random) for leaf, array in outputs.items()})
       for _ in range(_STIRS)
     ]
-    chosen = [self._tie(j, recording, stirred) for j in judged if j.match.name in self._choices]
+    chosen = [self._tie(j, made, stirred) for j in judged if j.match.name in self._choices]
     if not any(j.finding.status == Status.NEAR_TIE for j in chosen):
       return judged
-    return [self._tie(j, recording, stirred) for j in judged]
+    return [self._tie(j, made, stirred) for j in judged]
 
-  def _tie(self, judged: Judged, recording: Recording | Made, stirred: Sequence[Made]) -> Judged:
+  def _tie(self, judged: Judged, made: Made, stirred: Sequence[Made]) -> Judged:
     match, finding = judged.match, judged.finding
     if finding.status != Status.DIFFERENT:
       return judged
-    ours = match.candidate(recording)
+    ours = match.candidate(made)
     theirs = match.original(self._comparison.original.own, ours.shape)
     limit = max(finding.limit, verdict.RELATIVE)
-    if choices.near_tie(ours, theirs, [match.candidate(made) for made in stirred], limit):
+    if choices.near_tie(ours, theirs, [match.candidate(other) for other in stirred], limit):
       return Judged(match, choices.as_tie(finding))
     return judged
 
@@ -86,27 +96,18 @@ class Postprocess:
       {Key("postprocess", "array", name): np.asarray(array) for name, array in made.items()}
     )
 
-  def _own(self) -> dict[str, np.ndarray]:
-    """The network's outputs of the candidate, by leaf."""
-    free = self._comparison.free
-    names = [name for name in free.names("eval", "output") if images.is_own(name)]
-    return {images.leaf_of(name): free.read(Key("eval", "output", name)) for name in names}
-
-  def _given(self) -> dict[str, np.ndarray]:
-    """The original's, as the candidate's; those that have a pair."""
+  def _given(self) -> dict[str, np.ndarray] | None:
+    """The original's outputs as the candidate's; None where some have no pair."""
     comparison, found = self._comparison, {}
-    for match in comparison.matcher.of_taps("postprocess", "eval", "output"):
-      if images.is_own(match.name):
-        ours = match.candidate(comparison.free)
-        found[images.leaf_of(match.name)] = match.original(comparison.original.own, ours.shape)
-    return found
+    for judged in self._outputs:
+      ours = judged.match.candidate(comparison.free)
+      array = judged.match.original(comparison.original.own, ours.shape)
+      found[images.leaf_of(judged.match.name)] = array
+    names = [name for name in comparison.free.names("eval", "output") if images.is_own(name)]
+    return found if len(found) == len(names) else None
 
 
-def _distance(own: Arrays, given: Arrays) -> float:
-  """The largest relative error of the candidate's outputs."""
-  errors = (
-    verdict.noise(own[leaf], given[leaf]).largest
-    for leaf in given
-    if own[leaf].shape == given[leaf].shape and verdict.is_float(own[leaf])
-  )
-  return max((error for error in errors if np.isfinite(error)), default=0.0)
+def _tied(judged: Judged) -> Judged:
+  """A near tie, where the candidate's own outputs agree and what is made of them does not."""
+  different = judged.finding.status == Status.DIFFERENT
+  return Judged(judged.match, choices.as_tie(judged.finding)) if different else judged

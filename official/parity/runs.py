@@ -53,7 +53,7 @@ class Runs:
   @functools.cached_property
   def pinned(self) -> Recording:
     """With the original's choices, and all else the candidate's own."""
-    return self._pinned(0) if self.full and self._choices else self.free
+    return self._fed(0, self._choices) if self.full and self._choices else self.free
 
   @functools.cached_property
   def led(self) -> Recording:
@@ -69,9 +69,9 @@ class Runs:
     """`forced`, and the same with all values moved by a few roundings."""
     return [self.forced, *self._made("forced", self._forced)]
 
-  def pinned_twins(self) -> list[Recording]:
-    """`pinned`, and the same with inputs moved by a few roundings."""
-    return [self.pinned, *self._made("pinned", self._pinned)]
+  def free_twins(self) -> list[Recording]:
+    """`free`, and the same with inputs moved by a few roundings."""
+    return [self.free, *self._made("free", lambda stir: self._fed(stir, ()))]
 
   def led_twins(self) -> list[Recording]:
     """As `led`, with inputs moved by a few roundings; all as the trainer is after its first run."""
@@ -85,9 +85,6 @@ class Runs:
 
   def _forced(self, stir: int) -> Recording:
     return self._fed(stir, None)
-
-  def _pinned(self, stir: int) -> Recording:
-    return self._fed(stir, self._choices)
 
   def _fed(self, stir: int, only: Collection[str] | None) -> Recording:
     return self._candidate.record_forced(

@@ -1,7 +1,7 @@
 """Taps that put out choices: a difference inside the noise is a near tie."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from official.parity import choices
 from official.parity.judging import Judged
@@ -12,25 +12,37 @@ from official.parity.result import Status
 from official.parity.runs import Runs
 
 
-def settled(judged: Judged, runs: Runs, original: Original) -> Judged:
-  """`judged` as a near tie, where noise makes the candidate choose as the original does.
+def settled(
+  judged: Iterable[Judged], names: Collection[str], runs: Runs, original: Original
+) -> list[Judged]:
+  """`judged` with near ties, where noise is all that makes the candidate choose otherwise.
+
+  By itself, a layer chooses as the original does on the original's scores, or would if they were
+  moved by a few roundings. End to end, such a layer chooses otherwise although all before it
+  agrees: then the scores are nearer to each other than the two sides are.
 
   Args:
-    judged: of a tap that puts out choices.
+    judged: outputs of one pass, in execution order.
+    names: of taps that put out choices.
     runs: of the candidate.
     original: whose choices count.
   """
+  found, agreed = [], True
+  for one in judged:
+    if one.match.name in names and one.finding.status == Status.DIFFERENT and runs.forced:
+      one = _settled(one, runs, original, agreed)
+    agreed = agreed and one.finding.status.passes
+    found.append(one)
+  return found
+
+
+def _settled(judged: Judged, runs: Runs, original: Original, agreed: bool) -> Judged:
   finding = judged.finding
-  if finding.status != Status.DIFFERENT or runs.forced is None:
-    return judged
-  if not _explained(judged.match, original, runs.pinned_twins()):
-    return judged
-  forced = finding.forced_status
-  if forced == Status.DIFFERENT:
+  if finding.forced_status == Status.DIFFERENT:
     if not _explained(judged.match, original, runs.forced_twins()):
       return judged
-    forced = Status.NEAR_TIE
-  return Judged(judged.match, dataclasses.replace(choices.as_tie(finding), forced_status=forced))
+    finding = dataclasses.replace(finding, forced_status=Status.NEAR_TIE)
+  return Judged(judged.match, choices.as_tie(finding) if agreed else finding)
 
 
 def _explained(match: Match, original: Original, twins: Sequence[Recording]) -> bool:

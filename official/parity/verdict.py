@@ -118,7 +118,8 @@ def _wide(array: np.ndarray) -> np.ndarray:
   return array.astype(kind, copy=False)
 
 
-def _kind(array: np.ndarray) -> str:
+def kind(array: np.ndarray) -> str:
+  """What sort of values: "float", "integer", … whatever their width."""
   kinds = {"f": "float", "V": "float", "c": "complex", "i": "integer", "u": "integer", "b": "bool"}
   return kinds.get(array.dtype.kind, str(array.dtype))
 
@@ -126,8 +127,8 @@ def _kind(array: np.ndarray) -> str:
 def _mismatch(candidate: np.ndarray, reference: np.ndarray) -> str:
   if candidate.shape != reference.shape:
     return f"shapes differ: {list(candidate.shape)}, in the original {list(reference.shape)}"
-  if _kind(candidate) != _kind(reference):
-    return f"types differ: {_kind(candidate)}, in the original {_kind(reference)}"
+  if kind(candidate) != kind(reference):
+    return f"types differ: {kind(candidate)}, in the original {kind(reference)}"
   return ""
 
 

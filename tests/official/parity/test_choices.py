@@ -46,6 +46,7 @@ def test_other_numbers_of_choices():
 def test_whole_numbers_are_not_floats():
   ones = np.ones(3)
   assert not near_tie(ones.astype(int), ones, [ones])
+  assert not near_tie(ones, ones.astype(int), [ones])
 
 
 def test_values_that_go_with_a_choice():
