@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 DEMO_ARGS ?=
 
-.PHONY: demo test test-slow lint format setup bench lock clean help
+.PHONY: demo test test-slow lint format setup bench bench-parity lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ setup: $(VENV)/.all  ## install everything: parity, TPU and developer extras too
 
 bench: $(VENV)/.dev  ## print our speed beside upstream's, in CPU seconds
 	$(BIN)/python -m benchmarks
+
+bench-parity: $(VENV)/.dev  ## plant porting defects, and see that parity finds them: benchmarks/parity/results.md
+	$(BIN)/python -m benchmarks.parity
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)

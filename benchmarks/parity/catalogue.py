@@ -1,5 +1,6 @@
-"""All planted defects, and what they have to look like."""
+"""All planted defects, and all clean runs."""
 
+from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.defects import (
   attention,
   convolution,
@@ -11,6 +12,7 @@ from benchmarks.parity.defects import (
   wiring,
 )
 from benchmarks.parity.defects.planting import Defect
+from official.parity.case import PRECISIONS
 
 DEFECTS: tuple[Defect, ...] = (
   *transfer.DEFECTS,
@@ -24,3 +26,11 @@ DEFECTS: tuple[Defect, ...] = (
 )
 
 BY_TITLE: dict[str, Defect] = {defect.title: defect for defect in DEFECTS}
+
+# Case, whether in its other size, precision, seed of weights and batch.
+CLEAN: tuple[tuple[str, bool, str, int], ...] = tuple(
+  (name, other_size, precision, 10 * index + other_size)
+  for index, precision in enumerate(PRECISIONS, 1)
+  for other_size in (False, True)
+  for name in BLOCKS
+)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tf_keras
-from tf_keras.src.utils import layer_utils, tf_inspect
 
 from official.checkpoints import patterns
 from official.checkpoints.rules import Ignore, Rule
@@ -97,8 +96,6 @@ def written_as(path: str, layer_class: type[tf_keras.layers.Layer]) -> Plant:
     if not issubclass(layer_class, type(layer)):
       raise TypeError(f"{layer_class.__name__} is no {type(layer).__name__}")
     layer.__class__ = layer_class
-    # Keras has looked at the arguments of `call` already.
-    layer._call_spec = layer_utils.CallFunctionSpec(tf_inspect.getfullargspec(layer.call))
 
   return on_layer(path, change)
 

@@ -11,8 +11,9 @@ from benchmarks.parity.blocks.projection import Dense
 from benchmarks.parity.blocks.resnet import Bottleneck, Stem
 from benchmarks.parity.blocks.swin import SwinBlock
 from benchmarks.parity.blocks.swin_backbone import Swin
-from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer, Mlp
+from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer
 from benchmarks.parity.defects.planting import at, exchanged, setting, transform, wrong
+from official.layers.convolution import ConvNorm
 
 
 class UnbiasedDense(Dense):
@@ -194,12 +195,12 @@ class ScaledEmbedding(PatchEmbedding):
     return super().call(inputs) * math.sqrt(self.width)
 
 
-class DroppingMlp(Mlp):
+class DroppingConvNorm(ConvNorm):
   """Dropout of a tenth after the activation."""
 
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-    x = self.activation(self.expand(inputs))
-    return self.reduce(tf.nn.dropout(x, 0.1) if training else x)
+    x = super().call(inputs, training=training)
+    return tf.nn.dropout(x, 0.1) if training else x
 
 
 def _tanh_gelu(x: tf.Tensor) -> tf.Tensor:
@@ -379,8 +380,8 @@ DEFECTS = (
   *at(
     "dropout in training",
     "dropout_active",
-    wrong(DroppingMlp),
-    ("maskformer", "decoder/layer1/mlp"),
-    ("swin", "stage0/block0/mlp"),
+    wrong(DroppingConvNorm),
+    ("resnet", "stage0/block0/conv"),
+    ("maskformer", "backbone/stage1/block0/reduce"),
   ),
 )
