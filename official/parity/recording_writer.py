@@ -154,7 +154,7 @@ class RecordingWriter:
 def _kept(array: np.ndarray, form: Tier) -> np.ndarray | None:
   if form == Tier.STRUCTURE:
     return None
-  return Statistics.of(array).vector() if form == Tier.STATISTICS else np.asarray(array, order="C")
+  return Statistics.of(array).vector() if form == Tier.STATISTICS else array
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
