@@ -133,28 +133,46 @@ def _sample(values: np.ndarray) -> np.ndarray:
 
 def gelu_form(subject: Subject) -> Iterator[Trial]:
   """Exact GELU against its tanh approximation."""
-  for found in recognize(subject.program):
-    if found.name in _GELUS:
-      other = _GELUS[1 - _GELUS.index(found.name)]
-      yield _swap(subject, found, other, "gelu_form")
+  for group in _groups(subject.program):
+    if group[0].name in _GELUS:
+      other_ = _GELUS[1 - _GELUS.index(group[0].name)]
+      yield _swap(subject, group, other_, "gelu_form")
 
 
 def other(subject: Subject) -> Iterator[Trial]:
-  """Another activation, or none, in place of each one."""
-  for found in recognize(subject.program):
+  """Another activation, or none, in place of each one, then of all of a kind."""
+  for group in _groups(subject.program):
     for name_ in ACTIVATIONS:
-      if name_ != found.name:
-        yield _swap(subject, found, name_, "activation_other")
+      if name_ != group[0].name:
+        yield _swap(subject, group, name_, "activation_other")
+
+
+def _groups(program: Program) -> Iterator[list[Found]]:
+  """Each activation, then all of one kind."""
+  alike: dict[str, list[Found]] = {}
+  for found in recognize(program):
+    alike.setdefault(found.name, []).append(found)
+    yield [found]
+  yield from (group for group in alike.values() if len(group) > 1)
 
 
 def missing(subject: Subject) -> Iterator[Trial]:
-  """An activation after each layer, product or sum, and of the output itself."""
-  for ref in _places(subject.program):
+  """An activation after each layer, product or sum, of the output itself, or between all layers."""
+  program = subject.program
+  groups = [[ref] for ref in _places(program)]
+  groups += [between] if len(between := _between_layers(program)) > 1 else []
+  for refs in groups:
     for kind, function in list(ACTIVATIONS.items())[1:]:
       sentence = f"the original goes through {kind} here, the candidate does not"
-      yield subject.trial(
-        "activation_other", sentence, {ref.index: after(subject.program, ref, function)}
-      )
+      edits = {ref.index: after(program, ref, function) for ref in refs}
+      yield subject.trial("activation_other", sentence, edits)
+
+
+def _between_layers(program: Program) -> list[Ref]:
+  """What one layer makes and the next one takes as it is."""
+  taken = {ref for call in program.calls for ref in call.inputs}
+  made = dict.fromkeys(ref for call in program.calls for ref in call.outputs)
+  return [ref for ref in made if ref in taken and ref.index in program.live]
 
 
 def _places(program: Program) -> list[Ref]:
@@ -172,10 +190,13 @@ def _is_activation(program: Program, ref: Ref) -> bool:
   return program.value(ref).dtype.is_floating and len(program.shape(ref)) > 1
 
 
-def _swap(subject: Subject, found: Found, other_name: str, cause: str) -> Trial:
+def _swap(subject: Subject, group: list[Found], other_name: str, cause: str) -> Trial:
   function = ACTIVATIONS[other_name]
-  edits = {found.output.index: lambda inputs, look: [function(look(found.source))]}
-  sentence = f"the candidate applies {found.name}, the original {other_name}"
+  edits = {
+    found.output.index: lambda inputs, look, found=found: [function(look(found.source))]
+    for found in group
+  }
+  sentence = f"the candidate applies {group[0].name}, the original {other_name}"
   return subject.trial(cause, sentence, edits)
 
 

@@ -124,12 +124,22 @@ def _fits(size: int, made: int, extent: int, stride: int) -> list[tuple[int, int
 def _convolve(node: Node, pads: Pads, stride: int = 0, dilation: int = 0) -> Edit:
   attrs = attributes(node.op) | {"padding": b"VALID", "explicit_paddings": []}
   if stride:
-    attrs |= {"strides": [1, stride, stride, 1], "dilations": [1, dilation, dilation, 1]}
+    attrs |= {"strides": [1, stride, stride, 1], "dilations": [1, 1, 1, 1]}
 
   def edit(inputs: Tensors, look: Look) -> Tensors:
-    return run(node.type, [tf.pad(inputs[0], [(0, 0), *pads, (0, 0)]), inputs[1]], attrs)
+    kernel = _spread(inputs[1], dilation) if dilation else inputs[1]
+    return run(node.type, [tf.pad(inputs[0], [(0, 0), *pads, (0, 0)]), kernel], attrs)
 
   return edit
+
+
+def _spread(kernel: tf.Tensor, dilation: int) -> tf.Tensor:
+  """The kernel with zeros between its rows and columns: not every kernel of TensorFlow dilates."""
+  rows, columns, *channels = kernel.shape
+  spread = tf.reshape(kernel, [rows, 1, columns, 1, *channels])
+  gaps = [[0, 0], [0, dilation - 1], [0, 0], [0, dilation - 1], [0, 0], [0, 0]]
+  spread = tf.reshape(tf.pad(spread, gaps), [rows * dilation, columns * dilation, *channels])
+  return spread[: (rows - 1) * dilation + 1, : (columns - 1) * dilation + 1]
 
 
 def _pad(pads: Margins, mode: str = "CONSTANT", value: float = 0.0) -> Edit:

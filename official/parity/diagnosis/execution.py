@@ -1,5 +1,6 @@
 """Executes one operation of a traced graph eagerly, on other inputs than it was traced with."""
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,9 +47,14 @@ def run(kind: str, inputs: Tensors, attrs: dict[str, Any], count: int = 1) -> li
   return list(outputs)
 
 
+_known: weakref.WeakKeyDictionary[tf.Operation, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+
 def attributes(op: tf.Operation) -> dict[str, Any]:
-  """The operation's attributes, in the form in which `run` takes them."""
-  return {attr.name: _plain(op.get_attr(attr.name)) for attr in op.op_def.attr}
+  """The operation's attributes, in the form in which `run` takes them; kept while `op` is."""
+  if op not in _known:
+    _known[op] = {attr.name: _plain(op.get_attr(attr.name)) for attr in op.op_def.attr}
+  return _known[op]
 
 
 def _plain(value: Any) -> Any:

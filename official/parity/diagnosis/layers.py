@@ -193,6 +193,23 @@ def fed_otherwise(subject: Subject) -> Iterator[Trial]:
         yield subject.trial("layer_order", sentence, edits)
 
 
+def again(subject: Subject) -> Iterator[Trial]:
+  """A layer that is run elsewhere, run on what is put out: it was tapped too early."""
+  program = subject.program
+  for step in steps(program):
+    for leaf, end in program.outputs.items():
+      if program.shape(end) == program.shape(step.source) == program.shape(step.made):
+        edit = functools.partial(_once_more, program, step)
+        sentence = (
+          f"the original runs {step.name} on {leaf or 'its output'}, the candidate does not"
+        )
+        yield subject.trial("tap_position", sentence, {end.index: edit})
+
+
+def _once_more(program: Program, step: Step, inputs: Tensors, look: Look) -> Tensors:
+  return [apply(program, step.source, step.made, inputs[0])]
+
+
 def inner_value(subject: Subject) -> Iterator[Trial]:
   """A value on the way that already is the original's output."""
   program = subject.program

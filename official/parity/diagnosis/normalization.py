@@ -210,10 +210,8 @@ def statistics(subject: Subject) -> Iterator[Trial]:
   for found, (mean, variance) in itertools.product(
     moments(program), itertools.permutations(idle, 2)
   ):
-    edits = {
-      found.mean.index: replace(mean.value()),
-      found.variance.index: replace(variance.value()),
-    }
+    edits = {ref.index: replace(_shaped(program, ref, mean)) for ref in found.means}
+    edits[found.variance.index] = replace(_shaped(program, found.variance, variance))
     sentence = f"the candidate normalizes by the batch's statistics, the original by {mean.name}"
     yield subject.trial("train_eval_mode", sentence, edits)
 

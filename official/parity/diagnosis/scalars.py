@@ -1,8 +1,11 @@
 """Any number in the layer, solved for: the net under hypotheses that know what they look for."""
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator
+
+import tensorflow as tf
 
 from official.parity.diagnosis.graphs import (
   LINEAR,
@@ -72,6 +75,21 @@ def positions(subject: Subject) -> Iterator[Trial]:
   for refs in alike.values():
     for group in [[ref] for ref in refs] + [refs] * (len(refs) > 1):
       yield from _affine(subject, group, "position_normalization")
+    yield from _by_largest(subject, refs)
+
+
+def _by_largest(subject: Subject, refs: list[Ref]) -> Iterator[Trial]:
+  """Positions that the original divides by the largest of their image."""
+  for scale, eps in itertools.product(_WAVE_SCALES[:5], (0.0, 1e-6)):
+    function = functools.partial(_normalized, scale=scale, eps=eps)
+    edits = {ref.index: after(subject.program, ref, function) for ref in refs}
+    sentence = f"the original brings positions to 0 … {name(scale)} (epsilon {name(eps)})"
+    yield subject.trial("position_normalization", sentence, edits)
+
+
+def _normalized(x: tf.Tensor, scale: float, eps: float) -> tf.Tensor:
+  over = list(range(1, 3)) if x.shape.rank > 2 else None
+  return x / (tf.reduce_max(x, over, keepdims=True) + eps) * scale
 
 
 def inserted(subject: Subject) -> Iterator[Trial]:

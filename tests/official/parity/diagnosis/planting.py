@@ -38,8 +38,12 @@ def evidence(layer, original, *args, kwargs=None, training=False, **fields):
   return LayerEvidence(layer, "block/layer", tensors, kwargs or {}, outputs, training, **fields)
 
 
+MISFITS = ("InvalidArgumentError", "ValueError", "LayoutError")
+
+
 def first(found):
-  """The first diagnosis; it must close the gap."""
+  """The first diagnosis; it must close the gap. Nothing but edits that do not fit may fail."""
+  assert all(any(misfit in reason for misfit in MISFITS) for _, reason in found.failures)
   assert found.diagnoses, found.failures
   best = found.diagnoses[0]
   assert best.closes, found.diagnoses
