@@ -10,7 +10,7 @@ import numpy as np
 
 from official.checkpoints.transfer import TransferError
 from official.cli.errors import UserError
-from official.parity import original, stage_names, structure, trajectory
+from official.parity import disk, original, stage_names, structure, trajectory
 from official.parity.candidate import Candidate
 from official.parity.case import STAGES, ParityCase, Side
 from official.parity.comparison import Comparison
@@ -138,6 +138,9 @@ class _Session:
   def outcome(self) -> Outcome:
     """Records the candidate and runs all stages."""
     self._tell("recording the candidate")
+    own = self._original.own.path
+    # By itself, and on the original's values.
+    disk.require(self._directory, 2 * own.stat().st_size, "recording the candidate")
     try:
       candidate = Candidate(self._case, self._original.own, self._directory)
     except TransferError as error:

