@@ -277,6 +277,13 @@ def test_other_files_and_versions_are_refused(path):
     Recording(path)
 
 
+@pytest.mark.parametrize("header", ["[1]", "3", '{"a": 1}', '{"__metadata__": 3}', "{"])
+def test_headers_of_another_kind_are_refused(path, header):
+  path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+  with pytest.raises(UserError, match="no recording, or is damaged in its header"):
+    Recording(path)
+
+
 def test_damage_is_found_in_the_array_that_is_read_and_in_no_other(path):
   write(path, {A: np.zeros(10), B: np.zeros(10)})
   data = bytearray(path.read_bytes())
