@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from official.parity import verdict
+from official.parity import measures, verdict
 from official.parity.result import Finding, Status
 
 
@@ -43,7 +43,7 @@ def stir(array: np.ndarray, noise: float, random: np.random.Generator) -> np.nda
   if not verdict.is_float(array):
     return array
   wide = array.astype(np.float64)
-  unit = np.maximum(np.abs(wide), verdict.rms(wide))
+  unit = np.maximum(np.abs(wide), measures.magnitude(wide).rms)
   return (wide + noise * unit * random.uniform(-1, 1, wide.shape)).astype(array.dtype)
 
 
@@ -63,6 +63,6 @@ def _same(array: np.ndarray, reference: np.ndarray, limit: float) -> np.ndarray:
   if not verdict.is_float(reference):
     return np.atleast_1d(array == reference)
   wide, truth = array.astype(np.float64), reference.astype(np.float64)
-  unit = np.maximum(np.abs(truth), verdict.rms(truth))
+  unit = np.maximum(np.abs(truth), measures.magnitude(truth).rms)
   with np.errstate(invalid="ignore"):
     return np.atleast_1d(np.abs(wide - truth) <= limit * unit)

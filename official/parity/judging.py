@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from official.parity import verdict
+from official.parity import measures, verdict
 from official.parity.excuses import Excuses
 from official.parity.layouts import LayoutError
 from official.parity.matches import Match
+from official.parity.measures import Noise
 from official.parity.original import Original
 from official.parity.recording import Recording
 from official.parity.result import Finding, Status
-from official.parity.verdict import SILENCE, Noise, Verdict
+from official.parity.verdict import SILENCE, Verdict
 
 Twins = Callable[[], Sequence[Recording]]
 
@@ -139,7 +140,7 @@ class Judge:
       precision=self.precision,
       scale=scale,
       pool=pool,
-      rounding=match.rounding() if match.rounding else 0.0,
+      rounding=match.rounding() if match.rounding else None,
       twin=twin,
     )
     if match.figures and result.status.passes:
@@ -182,7 +183,7 @@ class Judge:
     scales = dict.fromkeys(groups, 0.0)
     wanted = [match for match in matches if _group(match) in groups]
     for group, _, golden in self._floats(wanted, candidate):
-      scales[group] = max(scales[group], verdict.rms(golden))
+      scales[group] = max(scales[group], measures.magnitude(golden).rms)
     return scales
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from official.parity import measures
+from official.parity.measures import Noise
 from official.parity.result import Status
 
 RELATIVE = 1e-9  # float64: rounding through a deep network is 1e-12, the smallest epsilon 1e-6.
@@ -38,13 +40,6 @@ class Verdict(NamedTuple):
   reason: str = ""
 
 
-class Noise(NamedTuple):
-  """The original's error at a place, relative: of one value at most, and in the mean (rms)."""
-
-  largest: float
-  mean: float
-
-
 SILENCE = Noise(0.0, 0.0)
 
 
@@ -56,7 +51,7 @@ def compare(
   precision: str = "float64",
   scale: float = 0.0,
   pool: float = 0.0,
-  rounding: np.ndarray | float = 0.0,
+  rounding: np.ndarray | None = None,
   twin: Noise = SILENCE,
 ) -> Verdict:
   """Whether `candidate` is `reference`.
@@ -83,16 +78,23 @@ def compare(
     return Verdict(Status.SAME, 0.0, 0.0, 0.0, "no values")
   if not is_float(reference):
     return _exact(candidate, reference)
-  if reason := _not_finite(candidate, reference, golden):
-    return _different(reason)
-  values, truth = _wide(candidate), _wide(golden)
+  sides = {"the candidate": candidate, "the original": reference}
+  sides |= {} if golden is reference else {"the original, in float64,": golden}
+  sizes = {name: measures.magnitude(array) for name, array in sides.items()}
+  for name, size in sizes.items():
+    if not np.isfinite(size.largest):
+      return _different(_not_finite(sides[name], name))
+  truth = sizes["the original"] if golden is reference else sizes["the original, in float64,"]
   floor = ROUNDINGS * EPSILON[precision] / 2
   small = 1.0 if precision == "float64" else TIMES_MAX * max(pool, floor) / ZERO
-  if reason := _zero(values, truth, scale, small):
+  if reason := _zero(sizes["the candidate"].largest, truth.largest, scale, small):
     return Verdict(Status.SAME, 0.0, 0.0, RELATIVE, reason)
   if precision == "float64":
-    return _rounding_only(values, truth, rounding, twin)
-  return _within_noise(values, _wide(reference), truth, floor, pool, rounding, twin)
+    return _rounding_only(measures.distance(candidate, golden, truth.rms, rounding), twin)
+  unit = truth.rms or sizes["the original"].rms  # Zero in float64 only: the noise is the unit.
+  error = measures.distance(candidate, golden, unit, rounding)
+  own = measures.distance(reference, golden, unit)
+  return _within_noise(error, own, golden.size, floor, pool, twin)
 
 
 def noise(reference: np.ndarray, golden: np.ndarray) -> Noise:
@@ -100,25 +102,12 @@ def noise(reference: np.ndarray, golden: np.ndarray) -> Noise:
 
   Infinite where the golden values are all zero and the others are not.
   """
-  return _errors(_wide(reference), _wide(golden))
-
-
-def rms(values: np.ndarray) -> float:
-  """Root of the mean square, whatever the magnitude; 0 of nothing."""
-  largest = float(np.max(np.abs(values), initial=0.0))
-  if largest == 0.0 or not np.isfinite(largest):
-    return largest
-  return largest * float(np.sqrt(np.mean(np.square(np.abs(_wide(values)) / largest))))
+  return measures.distance(reference, golden, measures.magnitude(golden).rms)
 
 
 def is_float(array: np.ndarray) -> bool:
   """Whether values are rounded: float of any width, bfloat16, or complex."""
   return array.dtype.kind in "fcV"  # "V": NumPy's kind of bfloat16.
-
-
-def _wide(array: np.ndarray) -> np.ndarray:
-  kind = np.complex128 if array.dtype.kind == "c" else np.float64
-  return array.astype(kind, copy=False)
 
 
 def kind(array: np.ndarray) -> str:
@@ -152,44 +141,29 @@ def _first(where: np.ndarray) -> list[int]:
   return [int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape)]
 
 
-def _not_finite(candidate: np.ndarray, reference: np.ndarray, golden: np.ndarray) -> str:
-  sides = {"the candidate": candidate, "the original": reference, "the original, float64": golden}
-  for side, array in sides.items():
-    if not np.isfinite(array).all():
-      bad = ~np.isfinite(array)
-      return f"{bad.sum()} of {bad.size} values not finite in {side}, the first at {_first(bad)}"
-  return ""
+def _not_finite(array: np.ndarray, side: str) -> str:
+  bad = ~np.isfinite(array)
+  return f"{bad.sum()} of {bad.size} values not finite in {side}, the first at {_first(bad)}"
 
 
-def _zero(values: np.ndarray, truth: np.ndarray, scale: float, small: float) -> str:
-  """Says so where both are zero beside `scale`; `values` may be `small` times as large as truth."""
-  largest = float(np.abs(values).max())
-  if max(largest / small, float(np.abs(truth).max())) > ZERO * scale or scale == 0.0:
+def _zero(largest: float, truth: float, scale: float, small: float) -> str:
+  """Says so where both are zero beside `scale`; the candidate may be `small` times as large."""
+  if max(largest / small, truth) > ZERO * scale or scale == 0.0:
     return ""
   return f"zero within rounding: {largest:.1e} at most, where the section's scale is {scale:.1e}"
 
 
-def _rounding_only(
-  values: np.ndarray, truth: np.ndarray, rounding: np.ndarray | float, twin: Noise
-) -> Verdict:
-  error = _errors(values, truth, rounding=rounding).largest
+def _rounding_only(error: Noise, twin: Noise) -> Verdict:
   limit = max(RELATIVE, TIMES_TWIN * twin.largest)
-  status = Status.SAME if error <= limit else Status.DIFFERENT
-  return Verdict(status, error, twin.largest, limit, _STIRRED if RELATIVE < error <= limit else "")
+  status = Status.SAME if error.largest <= limit else Status.DIFFERENT
+  reason = _STIRRED if RELATIVE < error.largest <= limit else ""
+  return Verdict(status, error.largest, twin.largest, limit, reason)
 
 
 def _within_noise(
-  values: np.ndarray,
-  low: np.ndarray,
-  truth: np.ndarray,
-  floor: float,
-  pool: float,
-  rounding: np.ndarray | float,
-  twin: Noise,
+  error: Noise, own: Noise, count: int, floor: float, pool: float, twin: Noise
 ) -> Verdict:
-  unit = rms(truth) or rms(low)  # Exactly zero only in float64: the noise is the unit.
-  error, own = _errors(values, truth, unit, rounding), _errors(low, truth, unit)
-  few = _FEW / (_FEW + truth.size)
+  few = _FEW / (_FEW + count)
   mean = float(np.hypot(own.mean * np.sqrt(1 - few), pool * np.sqrt(few)))
   noise = Noise(max(own.largest, 2 * mean), mean)
   limit = Noise(TIMES_MAX * noise.largest + floor, TIMES_RMS * noise.mean + floor)
@@ -206,19 +180,3 @@ def _within_noise(
 
 def _exceeds(error: Noise, limit: Noise) -> bool:
   return error.largest > limit.largest or error.mean > limit.mean
-
-
-def _errors(
-  values: np.ndarray,
-  truth: np.ndarray,
-  unit: float | None = None,
-  rounding: np.ndarray | float = 0.0,
-) -> Noise:
-  """Errors relative to max(|truth|, unit), which is the rms of `truth` unless given."""
-  off = np.maximum(np.abs(values - truth) - rounding, 0.0)
-  if not off.any():
-    return Noise(0.0, 0.0)
-  unit = rms(truth) if unit is None else unit
-  if unit == 0.0:
-    return Noise(np.inf, np.inf)
-  return Noise(float(np.max(off / np.maximum(np.abs(truth), unit))), rms(off) / unit)

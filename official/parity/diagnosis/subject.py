@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from official.parity import verdict
+from official.parity import measures, verdict
 from official.parity.diagnosis.evidence import LayerEvidence
 from official.parity.diagnosis.program import Edits, Program, Ref
 from official.parity.diagnosis.tracing import trace
@@ -74,7 +74,8 @@ class Subject:
     if any(a.shape != self.reference[name].shape for name, a in arrays.items()) or not arrays:
       return None
     parts = [
-      (_wide(a) - _wide(self.reference[name])).ravel() / (verdict.rms(self.reference[name]) or 1.0)
+      (_wide(a) - _wide(self.reference[name])).ravel()
+      / (measures.magnitude(self.reference[name]).rms or 1.0)
       for name, a in arrays.items()
     ]
     return np.concatenate(parts)
