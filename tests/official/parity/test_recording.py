@@ -343,7 +343,7 @@ def projections(x):
 
 
 def test_projections_move_with_any_element_and_any_exchange():
-  x = RNG.normal(size=600_000)  # More than two blocks.
+  x = RNG.normal(size=4096 * 150)  # More than two blocks, whole rows.
   before = projections(x)
   for _ in range(8):
     i, j = RNG.integers(0, x.size, 2)
@@ -352,8 +352,16 @@ def test_projections_move_with_any_element_and_any_exchange():
     exchanged[[i, j]] = x[[j, i]]
     assert np.abs(projections(changed) - before).min() > 1e-7
     assert np.abs(projections(exchanged) - before).max() > 1e-3 * abs(x[i] - x[j])
-  for other in (x[::-1], np.roll(x, 4096), np.roll(x, 1), x.reshape(600, 1000).T):
+  for other in (x[::-1], np.roll(x, 4096), np.roll(x, 1), x.reshape(600, 1024).T):
     assert np.abs(projections(other) - before).max() > 1
+
+
+def test_projections_see_what_is_small_beside_the_mean_and_not_what_is_not_finite():
+  x = np.ones(4096 * 10)
+  assert np.abs(projections(x)).max() < x.size / 20  # Signs: the mean all but cancels.
+  x[5:9] = np.nan, np.inf, -np.inf, 0
+  zeros = np.where(np.isfinite(x), x, 0)
+  np.testing.assert_array_equal(projections(x), projections(zeros))
 
 
 def test_projections_of_equal_values_are_equal_whatever_the_layout():
