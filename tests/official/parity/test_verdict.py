@@ -63,6 +63,7 @@ def test_shapes_that_broadcast_are_different():
   found = compare(np.ones((4, 1)), np.ones((1, 7)))
   assert found.status == DIFFERENT
   assert found.error == np.inf
+  assert (found.noise, found.limit) == (0.0, 0.0)
   assert found.reason == "shapes differ: [4, 1], in the original [1, 7]"
   assert compare(np.ones((1, 5)), np.ones(5)).status == DIFFERENT
   assert compare(np.ones(()), np.ones(1)).status == DIFFERENT
@@ -157,6 +158,7 @@ class TestZero:
   def test_rounding_of_zero_is_zero_beside_the_section(self):
     found = compare(1e-17 * normal(20), 1e-17 * normal(20, seed=1), scale=0.1)
     assert found.status == SAME
+    assert found[1:4] == (0.0, 0.0, 1e-9)
     assert found.reason.startswith("zero within rounding: ")
 
   @pytest.mark.parametrize("scale", [0.0, 1e-6])
@@ -259,6 +261,15 @@ class TestLow:
     found = compare(candidate, reference, golden=golden, precision="float32")
     assert found.status == DIFFERENT
     assert found.reason == "in the mean (rms)"
+
+  @pytest.mark.parametrize(("times", "status"), [(1.5, SAME), (3.0, DIFFERENT)])
+  def test_the_mean_error_may_be_twice_the_originals(self, times, status):
+    golden = normal(10_000)
+    reference = rounded(golden, 1e-4)
+    candidate = rounded(golden, 1e-4, seed=2, times=times)
+    found = compare(candidate, reference, golden=golden, precision="float32")
+    assert found.status == status
+    assert found.reason == ("in the mean (rms)" if status == DIFFERENT else "")
 
   def test_an_original_that_happens_to_be_exact_leaves_room_for_a_rounding(self):
     golden = normal(64)
