@@ -1,6 +1,6 @@
 """All planted defects, and all clean runs."""
 
-from benchmarks.parity.cases.all import BLOCKS
+from benchmarks.parity.cases.all import BLOCKS, CASES
 from benchmarks.parity.defects import (
   attention,
   convolution,
@@ -10,6 +10,7 @@ from benchmarks.parity.defects import (
   training,
   transfer,
   wiring,
+  yolo,
 )
 from benchmarks.parity.defects.planting import Defect
 from official.parity.case import PRECISIONS
@@ -23,6 +24,7 @@ DEFECTS: tuple[Defect, ...] = (
   *losses.DEFECTS,
   *training.DEFECTS,
   *preprocessing.DEFECTS,
+  *yolo.DEFECTS,
 )
 
 BY_TITLE: dict[str, Defect] = {defect.title: defect for defect in DEFECTS}
@@ -32,5 +34,5 @@ CLEAN: tuple[tuple[str, bool, str, int], ...] = tuple(
   (name, other_size, precision, 10 * index + other_size)
   for index, precision in enumerate(PRECISIONS, 1)
   for other_size in (False, True)
-  for name in BLOCKS
+  for name in (BLOCKS if other_size else CASES)
 )

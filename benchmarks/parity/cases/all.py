@@ -1,4 +1,4 @@
-"""Every block, by name, and the same blocks in other sizes."""
+"""Every case, by name: blocks, the same blocks in other sizes, YOLO networks."""
 
 from benchmarks.parity.cases import swin, transformer
 from benchmarks.parity.cases.block import Block
@@ -9,6 +9,7 @@ from benchmarks.parity.cases.pixel_decoder import pixel_decoder
 from benchmarks.parity.cases.position import sine_position
 from benchmarks.parity.cases.resnet import resnet, resnet_stage
 from official.parity.case import ParityCase
+from projects.yolo.reference.cases import parity_cases
 
 BLOCKS: dict[str, Block] = {
   block.name: block
@@ -53,6 +54,12 @@ OTHER_SIZES: dict[str, Block] = {
 }
 
 
+YOLO = ("yolo/v3-tiny", "yolo/v4-tiny")
+CASES = (*BLOCKS, *YOLO)
+
+
 def case(name: str, other_size: bool = False) -> ParityCase:
-  """The case of a block."""
-  return (OTHER_SIZES if other_size else BLOCKS)[name].case()
+  """The case of a block, or a project's own; only blocks come in two sizes."""
+  if name in BLOCKS:
+    return (OTHER_SIZES if other_size else BLOCKS)[name].case()
+  return parity_cases()[name.removeprefix("yolo/")]

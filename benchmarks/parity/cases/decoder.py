@@ -65,5 +65,6 @@ def transformer_decoder(features: tuple[int, int, int] = (20, 3, 5)) -> Block:
       "target0": generator.standard_normal([2, QUERIES, SIZES.width]),
     },
     losses=regression(1),
+    trained=True,
     excuses=decoder_excuses(""),
   )

@@ -128,6 +128,7 @@ def swin_block(sizes: Sizes = SIZES) -> Block:
     table=_BLOCK,
     batch=_batch("features", (width, *grid), (width, *grid)),
     losses=regression(1),
+    trained=True,
     excuses=excuses("", _BLOCK_EXCUSES),
   )
 
@@ -164,7 +165,6 @@ def swin(sizes: Sizes = SIZES) -> Block:
       (2 * sizes.width, *halves(patches)),
     ),
     losses=regression(2),
-    trained=True,
     ignored=(_UNUSED,),
     excuses=(
       *excuses("swin.encoder.layers.{s}.blocks.{i}", _BLOCK_EXCUSES),

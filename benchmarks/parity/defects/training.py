@@ -22,7 +22,7 @@ from benchmarks.parity.defects.planting import Plant, at
 from official.parity.case import ParityCase, Side
 from official.parity.keras_trainer import TaskTrainer
 
-_PLACES = (("maskformer", "optimizer"), ("swin", "optimizer"))
+_PLACES = (("transformer_decoder", "optimizer"), ("swin_block", "optimizer"))
 _RATES = tuple((case, "learning_rate") for case, _ in _PLACES)
 
 
