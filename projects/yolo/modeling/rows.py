@@ -102,9 +102,8 @@ def csp_tiny(name: str, filters: int) -> Rows:
 
 def spp(name: str, source: str) -> Rows:
   """Spatial pyramid pooling: `source` beside its 5×5, 9×9 and 13×13 maxima (He et al. 2014)."""
-  sizes = (13, 9, 5)
-  pools = tuple(pool(f"{name}/pool{size}", size, 1, source) for size in sizes)
-  return (*pools, concat(name, *(row.name for row in pools), source))
+  pools = tuple(pool(f"{name}/pool{size}", size, 1, source) for size in (5, 9, 13))
+  return (*pools, concat(name, *(row.name for row in reversed(pools)), source))
 
 
 def csp_spp(name: str, filters: int) -> Rows:

@@ -36,7 +36,7 @@ class Candidate:
     self._params = settings.experiment(experiment)
     settings.override(self._params, _changes(schedule, input_size), "the parity case")
     self._task = YoloTask(self._params.task)
-    with _computing_in(precision):
+    with computing_in(precision):
       self._model = self._task.build_model()
 
   def side(self) -> Side:
@@ -72,12 +72,8 @@ class Candidate:
     return {"image": image.numpy(), "image_info": info.numpy()}
 
   def _postprocess(self, outputs: Arrays) -> Arrays:
-    raw = {
-      name.removeprefix("raw."): tf.constant(array)
-      for name, array in outputs.items()
-      if name.startswith("raw.")
-    }
-    return {name: value.numpy() for name, value in self._model.detections(raw).items()}
+    found = self._model.detections(raw_outputs(outputs))
+    return {name: value.numpy() for name, value in found.items()}
 
   def _settings(self) -> dict[str, Any]:
     model, optimization = self._params.task.model, self._params.trainer.optimizer_config
@@ -103,6 +99,15 @@ class Candidate:
     }
 
 
+def raw_outputs(outputs: Arrays) -> dict[str, tf.Tensor]:
+  """A network's raw outputs by level, of all its outputs by leaf name ("raw.4")."""
+  return {
+    name.removeprefix("raw."): tf.constant(array)
+    for name, array in outputs.items()
+    if name.startswith("raw.")
+  }
+
+
 def _labels(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
   return {name: batch[name] for name in ("boxes", "classes", "valid")}
 
@@ -121,7 +126,7 @@ def _changes(schedule: Mapping[str, Any], input_size: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _computing_in(precision: str) -> Iterator[None]:
+def computing_in(precision: str) -> Iterator[None]:
   """Layers made inside compute in `precision`; below float32 their variables stay float32."""
   before = tf_keras.mixed_precision.global_policy()
   tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])

@@ -4,7 +4,8 @@ Class by class, a box is kept unless one with a higher score that is kept overla
 the threshold.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ def detect(
   iou_threshold: float,
   candidates: int,
   max_detections: int,
+  diou_exponent: float | None = None,
 ) -> dict[str, np.ndarray]:
   """Detections of a batch.
 
@@ -30,6 +32,7 @@ def detect(
     iou_threshold: boxes of a class that overlap by more are one object.
     candidates: how many pairs of an image are looked at, best first.
     max_detections: rows of the result.
+    diou_exponent: overlap is IoU less (d²/c²) to this power; None: IoU.
 
   Returns:
     `boxes` [b, m, 4] yxyx in pixels of the input, `scores` [b, m], `classes` [b, m], best first and
@@ -38,7 +41,8 @@ def detect(
   levels = sorted(raw, key=int)
   parts = [_decoded(raw[level], int(level), heads[level]) for level in levels]
   boxes, scores = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-  limits = (score_threshold, iou_threshold, candidates, max_detections)
+  overlap = _iou if diou_exponent is None else functools.partial(_diou, exponent=diou_exponent)
+  limits = (overlap, score_threshold, iou_threshold, candidates, max_detections)
   rows = [_suppressed(*image, *limits) for image in zip(boxes, scores, strict=True)]
   return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
@@ -57,12 +61,13 @@ def _decoded(outputs: np.ndarray, level: int, head: Yolo) -> tuple[np.ndarray, n
 def _suppressed(
   boxes: np.ndarray,
   scores: np.ndarray,
+  overlap: Callable[[np.ndarray, np.ndarray], float],
   score_threshold: float,
   iou_threshold: float,
   candidates: int,
   max_detections: int,
 ) -> dict[str, np.ndarray]:
-  """One image: boxes [n, 4] xywh, scores [n, classes]."""
+  """One image: boxes [n, 4] xywh, scores [n, classes]; the rest as of `detect`."""
   found = {
     "boxes": np.zeros((max_detections, 4), boxes.dtype),
     "scores": np.zeros(max_detections, scores.dtype),
@@ -77,7 +82,7 @@ def _suppressed(
     if scores[box, label] <= score_threshold or found["count"] == max_detections:
       break
     rivals = kept.setdefault(label, [])
-    if any(_iou(corners[box], corners[rival]) > iou_threshold for rival in rivals):
+    if any(overlap(corners[box], corners[rival]) > iou_threshold for rival in rivals):
       continue
     rivals.append(box)
     row = int(found["count"])
@@ -91,3 +96,9 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
   sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
   overlap = sides.prod()
   return overlap / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap)
+
+
+def _diou(a: np.ndarray, b: np.ndarray, exponent: float) -> float:
+  around = np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2])
+  apart = (a[:2] + a[2:] - b[:2] - b[2:]) / 2
+  return _iou(a, b) - (apart @ apart / (around @ around)) ** exponent

@@ -1,4 +1,4 @@
-"""How an image becomes the network's input, in NumPy float64: ScaledYOLOv4's letterbox."""
+"""Images as the originals give them to a network, in NumPy: letterbox, and Darknet's stretch."""
 
 import numpy as np
 
@@ -25,6 +25,33 @@ def letterbox(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
   box = np.full((size, size, 3), GREY, np.uint8)
   box[top : top + rows, left : left + columns] = np.round(resized)
   return box, np.array([rows / height, columns / width, top, left])
+
+
+def stretch(image: np.ndarray, height: int, width: int) -> np.ndarray:
+  """[h, w, 3] uint8 → [height, width, 3] float32 in 0..1, by Darknet's `resize_image`, pixel by
+  pixel in its float32 arithmetic."""
+  pixels = (image / 255).astype(np.float32)
+  rows, columns = image.shape[:2]
+  across = np.empty((rows, width, 3), np.float32)
+  step = np.float32(columns - 1) / np.float32(max(width - 1, 1))
+  for x in range(width):
+    place = np.float32(x) * step
+    left = int(place)
+    share = place - np.float32(left)
+    if x == width - 1 or columns == 1:
+      across[:, x] = pixels[:, -1]
+    else:
+      across[:, x] = (1 - share) * pixels[:, left] + share * pixels[:, left + 1]
+  result = np.empty((height, width, 3), np.float32)
+  step = np.float32(rows - 1) / np.float32(max(height - 1, 1))
+  for y in range(height):
+    place = np.float32(y) * step
+    upper = int(place)
+    share = place - np.float32(upper)
+    result[y] = (1 - share) * across[upper]
+    if y < height - 1 and rows > 1:
+      result[y] += share * across[upper + 1]
+  return result
 
 
 def _area(source: int, target: int) -> np.ndarray:

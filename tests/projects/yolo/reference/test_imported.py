@@ -1,0 +1,25 @@
+"""Imported networks are what PyTorch makes of the same files, layer by layer."""
+
+import pytest
+
+from official.parity.testing import assert_parity
+from projects.yolo.reference.imported import imported_case
+from tests.projects.yolo.modeling.darknet.test_model import ZOO
+from tests.projects.yolo.reference import recipe
+
+
+def test_every_kind_of_layer(tmp_path):
+  (tmp_path / "zoo.cfg").write_text(ZOO)
+  assert_parity(imported_case(tmp_path / "zoo.cfg"))
+
+
+def test_the_smaller_real_network(darknet_data):
+  name = recipe.REAL[0]
+  case = imported_case(darknet_data / f"{name}.cfg", darknet_data / f"{name}.weights")
+  assert_parity(case, stages=["forward", "preprocess", "postprocess"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipe.REAL)
+def test_the_real_networks_whole(name, darknet_data):
+  assert_parity(imported_case(darknet_data / f"{name}.cfg", darknet_data / f"{name}.weights"))
