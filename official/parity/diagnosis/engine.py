@@ -86,7 +86,10 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     attention.qkv_order,
     wiring.concat_order,
   ),
-  (  # One operation or layer too many, too few, or in another's place.
+  (  # One operation, layer or weight too many, too few, or in another's place.
+    weights.elsewhere,
+    weights.swapped,
+    weights.rotated,
     layers.extra,
     layers.missing,
     layers.norm_first,
@@ -106,9 +109,6 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     weights.transposed,
     weights.flipped,
     weights.head_axes,
-    weights.swapped,
-    weights.elsewhere,
-    weights.rotated,
     wiring.part_order,
     layout.cut_order,
     layout.joined_unturned,
@@ -118,11 +118,6 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     normalization.axes,
     layout.axes_swapped,
     inputs.axes,
-    layers.neighbours,
-    layers.inner_value,
-    layers.again,
-    wiring.other_term,
-    layers.fed_otherwise,
   ),
   (  # Numbers.
     scalars.positions,
@@ -131,6 +126,13 @@ FORWARD: tuple[tuple[Hypothesis, ...], ...] = (
     outputs.factor,
     outputs.offset,
     scalars.inserted,
+  ),
+  (  # Values taken from another place.
+    layers.neighbours,
+    layers.inner_value,
+    layers.again,
+    wiring.other_term,
+    layers.fed_otherwise,
   ),
   (  # What the outputs alone tell.
     outputs.channel_order,

@@ -90,6 +90,12 @@ def scalar_edges(program: Program) -> Iterator[tuple[Edge, float]]:
           yield Edge(node, slot), float(value.reshape(()))
 
 
+def order_cause(program: Program, ref: Ref, cause: str) -> str:
+  """`cause`, or what it is called where the parts are sines and cosines of positions."""
+  above = {program.nodes[i].type for i in program.ancestors([ref])}
+  return "position_order" if above & SINES and not above & (PRODUCTS | CONVOLUTIONS) else cause
+
+
 def is_float(program: Program, ref: Ref) -> bool:
   """Whether the value is of a float dtype."""
   return program.nodes[ref.index].op.outputs[ref.output].dtype.is_floating

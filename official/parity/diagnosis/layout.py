@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import after, is_float
+from official.parity.diagnosis.graphs import after, is_float, order_cause
 from official.parity.diagnosis.program import Edit, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
@@ -57,12 +57,12 @@ def _sites(program: Program) -> Iterator[Site]:
       continue
     before, now = program.shape(node.inputs[0]), program.shape(ref)
     for start, stop in _cut(before, now):
-      cause = _cut_cause(program, stop - start, stop == len(now))
+      cause = _cut_cause(program, node, stop - start, stop == len(now))
       for order in _orders(now[start:stop]):
         edit = _cut_edit(now, start, order)
         yield Site(node, now[start:stop], order, edit, cause, "cuts an axis into")
     for start, stop in _cut(now, before):
-      cause = _cut_cause(program, stop - start, stop == len(before))
+      cause = _cut_cause(program, node, stop - start, stop == len(before))
       for order in _orders(before[start:stop]):
         edit = _turned(_turn(len(before), start, order), now)
         yield Site(node, before[start:stop], order, edit, cause, "joins axes as")
@@ -90,12 +90,13 @@ def joined_unturned(subject: Subject) -> Iterator[Trial]:
         yield subject.trial(cause, sentence, {node.index: _turned(order, now)})
 
 
-def _cut_cause(program: Program, count: int, last: bool) -> str:
+def _cut_cause(program: Program, node: Node, count: int, last: bool) -> str:
   if not last:
     return "axes_swapped"
   if has_attention(program):
     return "head_order"
-  return "channels_permuted" if count == 2 else "axes_swapped"
+  other = "channels_permuted" if count == 2 else "axes_swapped"
+  return order_cause(program, Ref(node.index), other)
 
 
 def _cut(whole: tuple[int, ...], parts: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import ml_dtypes
 import numpy as np
 
+from official.parity.diagnosis.graphs import order_cause
 from official.parity.diagnosis.solving import name
 from official.parity.diagnosis.subject import Subject, Trial
 
@@ -82,9 +83,9 @@ def _order_cause(subject: Subject, order: np.ndarray, last: bool) -> tuple[str, 
   shift = int(order[0])
   if not last and np.array_equal(order, np.roll(np.arange(size), -shift)):
     return "window_shift", f"shifted by {min(shift, shift - size, key=abs)}"
-  if "pos" in subject.evidence.path.lower():
-    return "position_order", f"in the order {order[:8].tolist()} …"
-  return ("channels_permuted" if last else "axes_swapped"), f"in the order {order[:8].tolist()} …"
+  end = next(iter(subject.program.outputs.values()))
+  cause = order_cause(subject.program, end, "channels_permuted" if last else "axes_swapped")
+  return cause, f"in the order {order[:8].tolist()} …"
 
 
 def per_channel(subject: Subject) -> Iterator[Trial]:

@@ -53,8 +53,8 @@ class Resize(NamedTuple):
 
 WAYS = tuple(
   Resize(method, coordinates, antialias)
-  for method, coordinates, antialias in itertools.product(METHODS, COORDINATES, (False, True))
-  if not antialias or (method in FILTERS and coordinates == "half-pixel")
+  for antialias, method, coordinates in itertools.product((False, True), METHODS, COORDINATES)
+  if method in FILTERS or not antialias
   if method != "area" or coordinates == "half-pixel"
 )
 

@@ -121,12 +121,11 @@ def _program(
   variables, sources = {}, {}
   for outer, inner in graph.captures:
     index = place[inner.op.name]
-    given[index] = _read(outer, inner)
     if outer.dtype == tf.resource:
-      variables[index] = inner.op.name
-    if id(outer) in handles:
-      sources[index] = handles[id(outer)]
-      variables[index] = sources[index].name
+      sources[index] = handles.get(id(outer))
+      variables[index] = sources[index].name if sources[index] is not None else inner.op.name
+    given[index] = _read(outer, inner, sources.get(index))
+  sources = {index: variable for index, variable in sources.items() if variable is not None}
   return Program(
     nodes=[Node(i, op, refs(op.inputs)) for i, op in enumerate(graph.get_operations())],
     given=given,
@@ -138,8 +137,10 @@ def _program(
   )
 
 
-def _read(outer: tf.Tensor, inner: tf.Tensor) -> tf.Tensor:
+def _read(outer: tf.Tensor, inner: tf.Tensor, variable: tf.Variable | None) -> tf.Tensor:
   """The value of a captured tensor, or of the variable behind a captured handle."""
+  if variable is not None:
+    return variable.value()
   reads = [op for op in inner.consumers() if op.type == "ReadVariableOp"]
   if outer.dtype != tf.resource or not reads:
     return outer

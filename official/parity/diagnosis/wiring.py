@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from official.parity.diagnosis.execution import Tensors, execute
-from official.parity.diagnosis.graphs import SINES, is_data, is_float, make, origin
+from official.parity.diagnosis.graphs import is_data, is_float, make, order_cause
 from official.parity.diagnosis.program import Edits, Look, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
@@ -23,8 +23,7 @@ def concat_order(subject: Subject) -> Iterator[Trial]:
     count = len(node.inputs) - (node.type == "ConcatV2")
     if count < 2 or not is_float(program, Ref(node.index)):
       continue
-    waves = any(_kind_before(program, ref) in SINES for ref in node.inputs[:count])
-    cause = "position_order" if waves else "concat_order"
+    cause = order_cause(program, Ref(node.index), "concat_order")
     for order in orders(count):
       tail = list(range(count, len(node.inputs)))
       edit = lambda inputs, look, node=node, order=[*order, *tail]: execute(  # noqa: E731
@@ -32,10 +31,6 @@ def concat_order(subject: Subject) -> Iterator[Trial]:
       )
       sentence = f"the original joins the candidate's parts 0 … {count - 1} in the order {order}"
       yield subject.trial(cause, sentence, {node.index: edit})
-
-
-def _kind_before(program: Program, ref: Ref) -> str:
-  return program.nodes[origin(program, ref).index].type
 
 
 def orders(count: int) -> Iterator[tuple[int, ...]]:
@@ -55,7 +50,8 @@ def orders(count: int) -> Iterator[tuple[int, ...]]:
 def part_order(subject: Subject) -> Iterator[Trial]:
   """Parts of one value (halves, gates) taken in another order."""
   for parts in equal_parts(subject.program):
-    yield from permuted(subject, parts, "channels_permuted", "the parts")
+    cause = order_cause(subject.program, parts[0], "channels_permuted")
+    yield from permuted(subject, parts, cause, "the parts")
   for node in subject.program.of_type("StridedSlice"):
     yield from _other_slices(subject, node)
 
@@ -116,7 +112,8 @@ def _other_slices(subject: Subject, node: Node) -> Iterator[Trial]:
         edit = lambda inputs, look, n=n, count=whole // size, axis=axis: [  # noqa: E731
           tf.split(inputs[0], count, axis)[n]
         ]
-        yield subject.trial("channels_permuted", sentence, {node.index: edit})
+        cause = order_cause(program, Ref(node.index), "channels_permuted")
+        yield subject.trial(cause, sentence, {node.index: edit})
 
 
 def residual(subject: Subject) -> Iterator[Trial]:
