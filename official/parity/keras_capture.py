@@ -44,7 +44,7 @@ class LayerCall:
 
 
 class _Ended(Exception):
-  """Ends the pass: what follows the call need not run. (Keras puts another of it in its place.)"""
+  """Ends the pass: what follows the call need not run."""
 
 
 def capture(

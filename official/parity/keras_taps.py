@@ -5,7 +5,8 @@ subclassed layers are all seen. Each output is handed on through an operation th
 and sees the gradient on its way back: it goes to disk and is forgotten.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -66,18 +67,24 @@ class Taps:
     return [path for path in self._paths.values() if not self._log.called(path)]
 
   def _call(self, layer: tf_keras.layers.Layer, args: Any, kwargs: Any) -> Any:
+    with _as_raised():
+      call = self._begin(layer, args, kwargs)
+    try:
+      outputs = self._original(layer, *args, **kwargs)
+    finally:
+      self._log.end()
+    with _as_raised():
+      if self._look:
+        self._look(call.name, layer, args, kwargs, outputs)
+      return map_leaves(lambda leaf, output: self._tap(call, leaf, output), outputs)
+
+  def _begin(self, layer: tf_keras.layers.Layer, args: Any, kwargs: Any) -> Call:
     given = [(name, leaf) for name, leaf in leaves((args, kwargs)) if tf.is_tensor(leaf)]
     call = self._log.begin(self._paths[id(layer)], layer, [(tensor, 0) for _, tensor in given])
     for name, tensor in given:
       if tensor.dtype.is_floating and not self._log.name_of(tensor):
         self._current.given(call, name, to_numpy(tensor))
-    try:
-      outputs = self._original(layer, *args, **kwargs)
-    finally:
-      self._log.end()
-    if self._look:
-      self._look(call.name, layer, args, kwargs, outputs)
-    return map_leaves(lambda leaf, output: self._tap(call, leaf, output), outputs)
+    return call
 
   def _tap(self, call: Call, leaf: str, output: Any) -> Any:
     """Records an output; returns what the caller is handed in its place."""
@@ -123,6 +130,16 @@ class Taps:
       return [tf.constant(value, gradient.dtype)]
 
     return record
+
+
+@contextlib.contextmanager
+def _as_raised() -> Iterator[None]:
+  """Errors of ours (a full disk) pass through layers' calls as they are; Keras rewords others."""
+  try:
+    yield
+  except Exception as error:
+    error._keras_call_info_injected = True
+    raise
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

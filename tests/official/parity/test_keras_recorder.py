@@ -1,5 +1,8 @@
 """Recordings of Keras networks against a plain tape, and values forced into them."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -381,6 +384,20 @@ def test_masks_go_with_the_outputs(tmp_path):
   np.testing.assert_allclose(got[:1], network(tokens[:1, :2]), rtol=1e-12)
   # The gradient of a lookup is sparse where nobody looks on.
   assert read(recording, "train", "gradient", "embedding/embeddings").shape == (5, 4)
+
+
+def test_errors_of_the_writer_are_not_reworded(tmp_path, block):
+  class Full(RecordingWriter):
+    def write(self, key, array):
+      if key.name == "body/norm":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+      super().write(key, array)
+
+  with (
+    pytest.raises(UserError, match=r"cannot write .*: No space left on device$"),
+    Full(tmp_path / "r", Header("candidate", "tensorflow", {}, "float64", 0)) as writer,
+  ):
+    KerasRecorder(side_of(block)).record({"x": X}, writer)
 
 
 class Compiled(layers.Layer):

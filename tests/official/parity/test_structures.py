@@ -44,6 +44,15 @@ def test_what_changes_is_rebuilt_in_kind_and_the_rest_is_the_same_object():
   assert map_leaves(lambda _, leaf: leaf, value) is value
 
 
+def test_mappings_need_not_be_dicts():
+  value = collections.UserDict(a=1, b=(2,))
+  assert leaves(value) == [("a", 1), ("b.0", 2)]
+  got = map_leaves(lambda _, leaf: -leaf, value)
+  assert isinstance(got, collections.UserDict)
+  assert dict(got) == {"a": -1, "b": (-2,)}
+  assert dict(value) == {"a": 1, "b": (2,)}
+
+
 def test_outputs_of_transformers_stay_what_they_are():
   value = BaseModelOutput(last_hidden_state=1, hidden_states=(2, 3))
   assert leaves(value) == [
