@@ -1,10 +1,8 @@
 """`parity` on a project of its own, which plugs in by its dossier alone."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,7 +14,20 @@ from tests.official.parity import toys
 from tools import parity
 
 DOSSIER = """
+import dataclasses
+import pathlib
+import signal
+import tempfile
+
 from official.dossiers.dossier import Dossier
+
+
+def _stopped(case):
+  def candidate(precision):
+    assert any(pathlib.Path(tempfile.gettempdir()).glob("parity-*"))
+    signal.raise_signal(signal.SIGINT)
+
+  return dataclasses.replace(case, candidate=candidate)
 
 
 def _parity():
@@ -26,6 +37,7 @@ def _parity():
     "clean": toys.case(),
     "wrong": toys.case(toys.Defects(slope=0.2)),
     "recorded": toys.case(reference=None),
+    "stopped": _stopped(toys.case()),
   }
 
 
@@ -195,11 +207,8 @@ def test_without_torch_and_without_a_recording(folder):
 
 def test_ctrl_c_leaves_nothing(folder, tmp_path):
   process = start(
-    folder, "jax", "run", "toys", "clean", env={**os.environ, "TMPDIR": str(tmp_path)}
+    folder, "jax", "run", "toys", "stopped", env={**os.environ, "TMPDIR": str(tmp_path)}
   )
-  while not any(tmp_path.glob("parity-*")) and process.poll() is None:
-    time.sleep(0.01)
-  process.send_signal(signal.SIGINT)
   _, err = process.communicate()
   assert process.returncode == 130
   assert err.splitlines()[-1] == "interrupted"
