@@ -17,17 +17,16 @@ RANDOM = {"yolov3-tiny": (160, 2.0), "yolov4-tiny": (160, 2.0), "yolov4-csp": (9
 REAL = ("yolo-fastest-1.1", "yolo-fastest-1.1-xl")
 
 
-def small_cfg(name, folder):
-  """Writes the `.cfg` of a random network for its small input; returns the path."""
-  text = (CFG / f"{name}.cfg").read_text()
-  path = folder / f"{name}.cfg"
-  path.write_text(re.sub(r"(width|height)=\d+", rf"\1={RANDOM[name][0]}", text))
+def resized_cfg(source, side, folder):
+  """Writes the `.cfg` at `source` for an input of another side; returns the path."""
+  path = folder / source.name
+  path.write_text(re.sub(r"(width|height)=\d+", rf"\1={side}", source.read_text()))
   return path
 
 
 def random_network(name, folder):
   """A network of `RANDOM` in float32."""
-  network = Darknet(small_cfg(name, folder))
+  network = Darknet(resized_cfg(CFG / f"{name}.cfg", RANDOM[name][0], folder))
   draw_weights(network, 0, RANDOM[name][1])
   return network.eval()
 

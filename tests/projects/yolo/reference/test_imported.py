@@ -13,13 +13,8 @@ def test_every_kind_of_layer(tmp_path):
   assert_parity(imported_case(tmp_path / "zoo.cfg"))
 
 
-def test_the_smaller_real_network(darknet_data):
-  name = recipe.REAL[0]
-  case = imported_case(darknet_data / f"{name}.cfg", darknet_data / f"{name}.weights")
-  assert_parity(case, stages=["forward", "preprocess", "postprocess"])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipe.REAL)
-def test_the_real_networks_whole(name, darknet_data):
-  assert_parity(imported_case(darknet_data / f"{name}.cfg", darknet_data / f"{name}.weights"))
+def test_the_real_networks(name, darknet_data, tmp_path):
+  cfg = recipe.resized_cfg(darknet_data / f"{name}.cfg", 96, tmp_path)
+  assert_parity(imported_case(cfg, darknet_data / f"{name}.weights"))
