@@ -62,7 +62,7 @@ class Judgement:
     return self.caught and self.causes[:1] == (self.cause,)
 
 
-def judge(defect: Defect, case: ParityCase, seed: int, recording: Path | None) -> Judgement:
+def judge(defect: Defect, case: ParityCase, seed: int, recording: Path | None = None) -> Judgement:
   """Runs `case` with `defect` in it, up to the stage where it must be caught.
 
   Args:
