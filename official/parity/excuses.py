@@ -1,6 +1,6 @@
 """What need not be compared: with a reason, and no longer than there is something to excuse."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from official.checkpoints import patterns
 from official.cli.errors import UserError
@@ -31,11 +31,6 @@ class Excuses:
         return excuse.reason
     return ""
 
-  def stale(self, sections: Collection[str]) -> list[Excuse]:
-    """Those that excused nothing, of those that speak of `sections`, which were looked at."""
-    return [e for e in self._excuses if e not in self._used and _speaks_of(e, sections)]
-
-
-def _speaks_of(excuse: Excuse, sections: Collection[str]) -> bool:
-  section = excuse.pattern.split("/", 1)[0]
-  return section in sections or "{" in section
+  def stale(self) -> list[Excuse]:
+    """Those that have excused nothing."""
+    return [excuse for excuse in self._excuses if excuse not in self._used]

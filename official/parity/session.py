@@ -171,8 +171,9 @@ class _Session:
       self._tell(name)
       one_sided = name in lacking
       stages.append(_one_sided(name, lacking[name]) if one_sided else runner.run(name))
-    stale = structure.stale_excuses(self._excuses, _sections(stages))
-    stages[0] = dataclasses.replace(stages[0], findings=[*stages[0].findings, *stale])
+    if set(self._original.own.notes["possible"]) <= set(comparison.stages):
+      stale = structure.stale_excuses(self._excuses)
+      stages[0] = dataclasses.replace(stages[0], findings=[*stages[0].findings, *stale])
     return comparison, stages, rows
 
   def _lacking(self, side: Side) -> dict[str, str]:
@@ -244,10 +245,6 @@ def _one_sided(name: str, reason: str) -> Stage:
     *(name, "stage", "init", name, "", 0, "", Status.UNPAIRED, np.inf, 0.0, 0.0), reason=reason
   )
   return Stage(name, [finding])
-
-
-def _sections(stages: Iterable[Stage]) -> set[str]:
-  return {finding.section for stage in stages for finding in stage.findings} | {"setting"}
 
 
 def _coverage(stages: Iterable[Stage]) -> dict[str, tuple[int, int, int]]:

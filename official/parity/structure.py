@@ -1,13 +1,13 @@
 """The first stage: hyper-parameters, weights and names, before any tensor is compared."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from official.checkpoints.transfer import Plan, TransferError
 from official.parity import verdict
-from official.parity.correspondence import Correspondence
+from official.parity.correspondence import PASSES, Correspondence
 from official.parity.excuses import Excuses
 from official.parity.keys import Key
 from official.parity.matcher import Matcher
@@ -71,7 +71,10 @@ def weights(
 def coverage(
   correspondence: Correspondence, excuses: Excuses, matcher: Matcher
 ) -> Iterator[Finding]:
-  """Taps of either side that have no pair, and rules that pair nothing."""
+  """Taps of either side that have no pair, and rules that pair nothing in any pass.
+
+  Where one of the passes was not recorded, rules may be for that one.
+  """
   told: set[tuple[str, str]] = set()
   for phase, pairing in correspondence.pairings.items():
     taps = matcher.taps(phase)
@@ -85,19 +88,19 @@ def coverage(
     told |= {("candidate", name) for name in pairing.candidate_only}
     told |= {("reference", name) for name in pairing.reference_only}
   stale = [set(pairing.stale) for pairing in correspondence.pairings.values()]
-  for rule in set.intersection(*stale) if stale else ():
+  for rule in set.intersection(*stale) if len(stale) == len(PASSES) else ():
     reason = f"the rule '{rule.reference}' → '{rule.candidate}' matches no tap: remove or mend it"
     yield _finding("rule", "init", rule.reference, 0, Status.UNPAIRED, reason)
 
 
-def stale_excuses(excuses: Excuses, sections: Iterable[str]) -> list[Finding]:
-  """A finding on each excuse that excused nothing in the sections that were compared."""
+def stale_excuses(excuses: Excuses) -> list[Finding]:
+  """A finding on each excuse that excused nothing in a run of all stages."""
   return [
     _finding(
       *("excuse", "init", excuse.pattern, order, Status.UNPAIRED),
       "the excuse matches nothing that was compared: remove or mend it",
     )
-    for order, excuse in enumerate(excuses.stale(set(sections)))
+    for order, excuse in enumerate(excuses.stale())
   ]
 
 
