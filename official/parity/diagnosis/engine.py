@@ -214,7 +214,8 @@ def examine_loss(evidence: LossEvidence) -> Examination:
 def diagnose_optimizer(evidence: OptimizerEvidence) -> list[Diagnosis]:
   """Why a training step from the same state differs, best first."""
   own, other = (optimizers.arrays(evidence, side) for side in ("candidate", "reference"))
-  return _diagnose_arrays(optimizers.hypotheses(evidence), own, other, evidence.limit)
+  trials = optimizers.hypotheses(evidence)
+  return _diagnose_arrays(trials, own, other, evidence.limit, optimizers.section)
 
 
 def diagnose_statistics(evidence: StatisticsEvidence) -> list[Diagnosis]:
@@ -231,10 +232,17 @@ def diagnose_preprocess(evidence: PreprocessEvidence) -> list[Diagnosis]:
 
 
 def _diagnose_arrays(
-  trials: Iterator[Trial], candidate: Arrays, reference: Arrays, limit: float
+  trials: Iterator[Trial],
+  candidate: Arrays,
+  reference: Arrays,
+  limit: float,
+  group: Callable[[str], str] | None = None,
 ) -> list[Diagnosis]:
   reference = {key: np.asarray(array) for key, array in reference.items()}
-  judge = lambda made: error_of({k: np.asarray(a) for k, a in made.items()}, reference)  # noqa: E731
+
+  def judge(made: Arrays) -> float:
+    return error_of({key: np.asarray(array) for key, array in made.items()}, reference, group)
+
   search = Search(judge(candidate), limit, judge)
   return list(search.run([[lambda _: trials]], None).diagnoses)
 

@@ -35,6 +35,11 @@ class BackwardSubject(Subject):
     self.variables = {v.name: v for v in everything if v.name in known and names[v.name] == 1}
     self.reference |= {name_: np.asarray(known[name_]) for name_ in self.variables}
 
+  def error(self, outputs: Mapping[str, Any]) -> float:
+    """The largest error; variables' gradients share a scale."""
+    group = lambda name_: "input" if name_.startswith("input ") else "parameter"  # noqa: E731
+    return error_of(self.arrays(outputs), self.reference, group)
+
   @property
   def outputs(self) -> dict[str, np.ndarray]:
     """The layer's own gradients, as training would see them."""

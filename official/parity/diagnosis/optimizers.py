@@ -32,6 +32,11 @@ def arrays(evidence: OptimizerEvidence, side: str) -> dict[str, np.ndarray]:
   return found
 
 
+def section(key: str) -> str:
+  """Which arrays are measured on one scale: parameters, each slot, averages, rates."""
+  return key.partition("/")[0] + key.rpartition("|")[2] * ("|" in key)
+
+
 def hypotheses(evidence: OptimizerEvidence) -> Iterator[Trial]:
   """Single changes, in the order in which one hides another."""
   own_arrays = arrays(evidence, "candidate")

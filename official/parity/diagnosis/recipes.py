@@ -18,6 +18,7 @@ BETAS1 = (0.9, 0.95, 0.8, 0.85, 0.937, 0.99, 0.5, 0.0)
 BETAS2 = (0.999, 0.99, 0.98, 0.95, 0.9, 0.997, 0.9999)
 EPSILONS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-10, 1e-12, 1e-16, 0.0)
 FORMS = ("outside", "inside", "hat")
+_ZERO = 1e-10  # Of the largest gradient.
 _SAME = 1e-7  # Fitted numbers that differ by less, relative, are one.
 
 
@@ -71,9 +72,17 @@ class Step:
     """Parameters whose gradient is known."""
     return [name for name in self.before if name in self.gradients and name in self.after]
 
+  def driven(self, names: list[str]) -> list[str]:
+    """Those of `names` whose gradient is more than what rounding leaves of zero."""
+    sizes = {name: float(np.abs(self.gradients[name]).max(initial=0.0)) for name in names}
+    largest = max(sizes.values(), default=0.0)
+    return [name for name in names if sizes[name] > _ZERO * largest]
+
 
 def read(step: Step) -> Recipe | None:
   """The recipe that gives the step's results; None where none does nearly."""
+  if not step.driven(step.names):
+    return None
   found = _adam(step) if {"m", "v"} <= step.slots.keys() else _sgd(step)
   usable = [recipe for recipe in found if recipe.misfit < 1e-4]
   return min(usable, key=lambda recipe: round(np.log10(recipe.misfit + 1e-12))) if usable else None
@@ -140,27 +149,33 @@ def _fit(target: np.ndarray, *columns: np.ndarray) -> tuple[list[float], float]:
   return list(factors), float(np.linalg.norm(left) / (np.linalg.norm(target) or 1.0))
 
 
-def _bounded(step: Step, names: list[str], moments: Arrays, share: float) -> float:
-  """The bound at which values were cut off, if the moments say so."""
-  largest = max((float(np.abs(moments[name]).max()) for name in names), default=0.0) / share
-  return largest or np.inf
-
-
 def _adam(step: Step) -> Iterator[Recipe]:
   names = [name for name in step.names if name in step.slots["m"] and name in step.slots["v"]]
-  for beta1, beta2 in _betas(step, names):
-    moments = {n: step.slots["m"][n] - beta1 * _slot(step, "m", n) for n in names}
-    for bound in (np.inf, _bounded(step, names, moments, 1 - beta1)):
-      g = {n: np.clip(step.gradients[n], -bound, bound) for n in names}
-      fits = {n: _fit(moments[n] / (1 - beta1), g[n], step.before[n]) for n in names}
-      misfit = max(fit[1] for fit in fits.values())
-      clip = {n: fits[n][0][0] for n in names}
-      if misfit < 1e-6 and max(clip.values()) < 1 + 1e-6:
-        base = Recipe(
-          "adam", clip, bound, {n: _decay(fits[n][0][1]) for n in names}, {}, {}, beta1, beta2
-        )
-        yield from _rates(base, step, names)
-        break
+  for beta1, beta2 in _betas(step, step.driven(names)):
+    moments = {n: (step.slots["m"][n] - beta1 * _slot(step, "m", n)) / (1 - beta1) for n in names}
+    base = Recipe("adam", {}, np.inf, {}, {}, {}, beta1, beta2)
+    for recipe in _inputs(base, step, names, moments):
+      if max(recipe.clip.values()) < 1 + 1e-6:
+        yield from _rates(recipe, step, names)
+
+
+def _inputs(base: Recipe, step: Step, names: list[str], full: Arrays) -> Iterator[Recipe]:
+  """Clips and coupled decays that make `full`, what goes into the moments, of the gradients."""
+  driven = step.driven(names)
+  for bound in (np.inf, max(float(np.abs(full[n]).max()) for n in driven) or np.inf):
+    g = {n: np.clip(step.gradients[n], -bound, bound) for n in names}
+    fits = {n: _fit(full[n], g[n], step.before[n]) for n in driven}
+    if max(fit[1] for fit in fits.values()) < 1e-6:
+      clip, coupled = ({n: fits[n][0][i] for n in driven} for i in (0, 1))
+      for n in set(names) - set(driven):
+        clip[n], coupled[n] = _middle(clip), _fit(full[n], step.before[n])[0][0]
+      coupled = {n: _decay(value) for n, value in coupled.items()}
+      yield dataclasses.replace(base, clip=clip, bound=bound, coupled=coupled)
+      return
+
+
+def _middle(values: Mapping[str, float]) -> float:
+  return float(np.median(list(values.values())))
 
 
 def _decay(value: float) -> float:
@@ -184,34 +199,35 @@ def _rates(base: Recipe, step: Step, names: list[str]) -> Iterator[Recipe]:
   """Rates and decoupled decays for every epsilon and its place."""
   for epsilon, form in itertools.product(EPSILONS, FORMS):
     recipe = dataclasses.replace(base, epsilon=epsilon, form=form)
-    rate, decoupled, misfit = {}, {}, 0.0
-    for name in names:
-      way = direction(recipe, step.count + 1, step.slots["m"][name], step.slots["v"][name])
-      moved = step.before[name] - step.after[name]
-      (rate[name], decay), error = _fit(moved, way, step.before[name])
-      decoupled[name] = 0.0 if abs(decay) < 1e-13 else decay
-      misfit = max(misfit, error)
-    yield dataclasses.replace(recipe, rate=rate, decoupled=decoupled, misfit=misfit)
+    ways = {
+      n: direction(recipe, step.count + 1, step.slots["m"][n], step.slots["v"][n]) for n in names
+    }
+    yield _moves(recipe, step, names, ways)
+
+
+def _moves(recipe: Recipe, step: Step, names: list[str], ways: Arrays) -> Recipe:
+  """The recipe with the rates and decoupled decays that give the parameters."""
+  driven = step.driven(names)
+  moved = {n: step.before[n] - step.after[n] for n in names}
+  fits = {n: _fit(moved[n], ways[n], step.before[n]) for n in driven}
+  rate, decoupled = ({n: fits[n][0][i] for n in driven} for i in (0, 1))
+  for n in set(names) - set(driven):
+    rate[n], decoupled[n] = _middle(rate), _fit(moved[n], step.before[n])[0][0]
+  decoupled = {n: 0.0 if abs(value) < 1e-13 else value for n, value in decoupled.items()}
+  misfit = max(fit[1] for fit in fits.values())
+  return dataclasses.replace(recipe, rate=rate, decoupled=decoupled, misfit=misfit)
 
 
 def _sgd(step: Step) -> Iterator[Recipe]:
-  names = step.names
-  buffers = step.slots.get("momentum")
-  for nesterov, momentum in itertools.product((False, True), _momenta(step, names)):
-    if buffers is None:
-      yield _plain(step, names)
-      return
-    moments = {n: buffers[n] - momentum * _slot(step, "momentum", n) for n in names}
-    for bound in (np.inf, _bounded(step, names, moments, 1.0)):
-      g = {n: np.clip(step.gradients[n], -bound, bound) for n in names}
-      fits = {n: _fit(moments[n], g[n], step.before[n]) for n in names}
-      misfit = max(fit[1] for fit in fits.values())
-      if misfit < 1e-6:
-        coupled = {n: _decay(fits[n][0][1]) for n in names}
-        clip = {n: fits[n][0][0] for n in names}
-        base = Recipe("sgd", clip, bound, coupled, {}, {}, momentum, nesterov=nesterov)
-        yield _with_rates(base, step, names)
-        break
+  names, buffers = step.names, step.slots.get("momentum")
+  if buffers is None:
+    yield _plain(step, names)
+    return
+  for nesterov, momentum in itertools.product((False, True), _momenta(step, step.driven(names))):
+    full = {n: buffers[n] - momentum * _slot(step, "momentum", n) for n in names}
+    base = Recipe("sgd", {}, np.inf, {}, {}, {}, momentum, nesterov=nesterov)
+    for recipe in _inputs(base, step, names, full):
+      yield _with_rates(recipe, step, names)
 
 
 def _momenta(step: Step, names: list[str]) -> list[float]:
@@ -227,18 +243,16 @@ def _momenta(step: Step, names: list[str]) -> list[float]:
 
 
 def _with_rates(base: Recipe, step: Step, names: list[str]) -> Recipe:
-  rate, decoupled, misfit = {}, {}, 0.0
-  for name in names:
-    full = base.clip[name] * np.clip(step.gradients[name], -base.bound, base.bound)
-    _, way = _sgd_way(base, step, name, full + base.coupled[name] * step.before[name])
-    moved = step.before[name] - step.after[name]
-    (rate[name], decay), error = _fit(moved, way, step.before[name])
-    decoupled[name] = 0.0 if abs(decay) < 1e-13 else decay
-    misfit = max(misfit, error)
-  off = abs(max(rate.values(), default=0.0) / step.rate - 1) if step.rate else 0.0
-  return dataclasses.replace(
-    base, rate=rate, decoupled=decoupled, misfit=misfit + 1e-5 * (off > 1e-6)
-  )
+  full = {
+    n: base.clip[n] * np.clip(step.gradients[n], -base.bound, base.bound)
+    + base.coupled[n] * step.before[n]
+    for n in names
+  }
+  ways = {n: _sgd_way(base, step, n, full[n])[1] for n in names}
+  recipe = _moves(base, step, names, ways)
+  off = abs(max(recipe.rate.values()) / step.rate - 1) if step.rate else 0.0
+  # Of two readings the one with the rate that is known.
+  return dataclasses.replace(recipe, misfit=recipe.misfit + 1e-5 * (off > 1e-6))
 
 
 def _plain(step: Step, names: list[str]) -> Recipe:

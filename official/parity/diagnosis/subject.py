@@ -117,12 +117,29 @@ def _sorted(array: np.ndarray) -> np.ndarray:
   return np.sort(array, axis=None)
 
 
-def error_of(candidate: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:
-  """The largest scale-aware error of any array, as `verdict` measures it."""
+def error_of(
+  candidate: Mapping[str, np.ndarray],
+  reference: Mapping[str, np.ndarray],
+  group: Callable[[str], str] | None = None,
+) -> float:
+  """The largest scale-aware error of any array, as `verdict` measures it.
+
+  Args:
+    candidate: by name.
+    reference: the same names; otherwise the error is infinite.
+    group: of a name: arrays of one group share a scale, beside which rounding is zero.
+  """
   if not candidate or candidate.keys() != reference.keys():
     return np.inf
+  scales: dict[str, float] = {}
+  for name in reference if group else ():
+    size = measures.magnitude(np.asarray(reference[name])).rms
+    scales[group(name)] = max(scales.get(group(name), 0.0), size)
   return max(
-    verdict.compare(candidate[name], np.asarray(reference[name])).error for name in reference
+    verdict.compare(
+      candidate[name], np.asarray(reference[name]), scale=scales[group(name)] if group else 0.0
+    ).error
+    for name in reference
   )
 
 

@@ -112,6 +112,7 @@ class TestStages:
         toys.candidate(p, toys.Defects()), "losses", "trainer", "postprocess"
       ),
       choices=(),
+      excuses=(),
     )
     result = run(case)
     assert result.same

@@ -117,6 +117,28 @@ def test_a_pass_through_has_a_gradient_of_its_own(tmp_path, block):
   assert np.abs(own - read(recording, "train", "upstream", "body.2")).max() > 0.1
 
 
+def test_evaluation_is_in_evaluation_mode(tmp_path, block):
+  block.body[1].running_mean += 1
+  recording, _ = record(tmp_path, side_of(block, block_losses), phases=["eval"])
+  x, norm = read(recording, "eval", "output", "body.0"), block.body[1]
+  want = (x - 1) / np.sqrt(1 + norm.eps)
+  np.testing.assert_allclose(read(recording, "eval", "output", "body.1"), want, rtol=1e-9)
+
+
+class Listed(nn.Module):
+  def __init__(self):
+    super().__init__()
+    self.rest = nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 6)])
+
+  def forward(self, x):
+    return self.rest[0](x)
+
+
+def test_lists_of_modules_are_not_among_the_uncalled(tmp_path):
+  recording, _ = record(tmp_path, side_of(Listed().double()))
+  assert recording.notes["uncalled_eval"] == ["rest.1"]
+
+
 class PassesOn(nn.Module):
   def __init__(self):
     super().__init__()
@@ -323,6 +345,9 @@ def test_dropout_is_the_same_in_every_pass(tmp_path):
   assert all(proof.holds for proof in proofs)
   dropped = read(recording, "train", "output", "1") == 0
   assert 0.3 < dropped.mean() < 0.7
+  torch.rand(7)
+  again, _ = record(tmp_path, side_of(network))
+  np.testing.assert_array_equal(read(again, "train", "output", "1") == 0, dropped)
 
 
 class Watchful(nn.Module):
