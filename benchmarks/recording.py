@@ -110,7 +110,7 @@ def _run(name: str, kind: str) -> None:
 
 def _own(side: Side, batch: Mapping[str, np.ndarray], torch: bool) -> Any:
   if torch:
-    from official.parity.torch_recorder import to_tensor
+    from official.parity.recorders.torch_recorder import to_tensor
 
     tensors = {name: to_tensor(array) for name, array in batch.items()}
     return side.losses(side.forward(tensors, True), tensors)["total"].backward()
@@ -129,12 +129,13 @@ def _compiled(side: Side, batch: Mapping[str, np.ndarray], torch: bool) -> Any:
 
 
 def _record(side: Side, batch: Mapping[str, np.ndarray], torch: bool) -> None:
-  from official.parity.recording import Header, RecordingWriter
+  from official.parity.recording.header import Header
+  from official.parity.recording.writer import RecordingWriter
 
   if torch:
-    from official.parity.torch_recorder import TorchRecorder as Recorder
+    from official.parity.recorders.torch_recorder import TorchRecorder as Recorder
   else:
-    from official.parity.keras_recorder import KerasRecorder as Recorder
+    from official.parity.recorders.keras_recorder import KerasRecorder as Recorder
   with tempfile.TemporaryDirectory() as directory:
     header = Header("candidate", "", {}, "", 0)
     with RecordingWriter(Path(directory) / "recording", header) as writer:

@@ -10,9 +10,9 @@ from official.cli.arguments import Parser
 from official.cli.errors import UserError, nearest
 from official.cli.progress import Progress
 from official.cli.table import print_table
-from official.parity import stage_names
 from official.parity.case import PRECISIONS, STAGES, ParityCase
-from official.parity.tiers import Tier
+from official.parity.recording.tiers import Tier
+from official.parity.sides import stage_names
 from projects import dossiers
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _map(arguments: argparse.Namespace) -> None:
 
 def _record(arguments: argparse.Namespace) -> None:
   case, stages = _case(arguments), _stages(arguments)
-  from official.parity import original
+  from official.parity.sides import original
 
   files = [arguments.file]
   if arguments.precision != "float64":

@@ -6,10 +6,10 @@ from official.checkpoints import proposals
 from official.checkpoints.proposals import Proposal
 from official.checkpoints.units import Parameter
 from official.parity.case import ParityCase
-from official.parity.correspondence import to_candidate
-from official.parity.keras_recorder import KerasRecorder
-from official.parity.original import cast, torch_recorder
-from official.parity.recorder import Batch, Recorder
+from official.parity.comparing.correspondence import to_candidate
+from official.parity.recorders.keras_recorder import KerasRecorder
+from official.parity.recorders.recorder import Batch, Recorder
+from official.parity.sides.original import cast, torch_recorder
 
 _PRECISION = "float32"
 

@@ -10,18 +10,20 @@ import numpy as np
 
 from official.checkpoints.transfer import TransferError
 from official.cli.errors import UserError
-from official.parity import disk, original, stage_names, structure, trajectory
-from official.parity.candidate import Candidate
 from official.parity.case import STAGES, ParityCase, Side
-from official.parity.comparison import Comparison
-from official.parity.diagnosing import Diagnostician
+from official.parity.comparing.excuses import Excuses
+from official.parity.comparing.layouts import LayoutError
 from official.parity.diagnosis.transfers import diagnose_transfer
-from official.parity.excuses import Excuses
-from official.parity.layouts import LayoutError
-from official.parity.original import Original, Tell, record, silent
+from official.parity.recording import disk
 from official.parity.report.arrays import BlamedArrays, finding_key
 from official.parity.result import Blame, Finding, Result, Stage, Status
-from official.parity.stages import Stages
+from official.parity.sides import original, stage_names, trajectory
+from official.parity.sides.candidate import Candidate
+from official.parity.sides.original import Original, Tell, record, silent
+from official.parity.stages import structure
+from official.parity.stages.comparison import Comparison
+from official.parity.stages.diagnosing import Diagnostician
+from official.parity.stages.runner import Stages
 
 __all__ = ["Outcome", "examine", "record", "run"]
 

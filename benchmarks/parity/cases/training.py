@@ -16,8 +16,8 @@ from benchmarks.parity.blocks.training import (
   Training,
   groups,
 )
-from official.parity.keras_trainer import TaskTrainer
-from official.parity.torch_trainer import TorchTrainer
+from official.parity.recorders.keras_trainer import TaskTrainer
+from official.parity.recorders.torch_trainer import TorchTrainer
 
 RATE, BOUNDARY = 1e-3, 2
 

@@ -9,7 +9,7 @@ import tf_keras
 from official.checkpoints import patterns
 from official.checkpoints.rules import Ignore, Rule
 from official.parity.case import ParityCase, Side
-from official.parity.keras_names import layer_paths
+from official.parity.recorders.keras_names import layer_paths
 
 Plant = Callable[[ParityCase], ParityCase]
 

@@ -20,7 +20,7 @@ from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.cases.training import BOUNDARY, RATE
 from benchmarks.parity.defects.planting import Plant, at
 from official.parity.case import ParityCase, Side
-from official.parity.keras_trainer import TaskTrainer
+from official.parity.recorders.keras_trainer import TaskTrainer
 
 _PLACES = (("transformer_decoder", "optimizer"), ("swin_block", "optimizer"))
 _RATES = tuple((case, "learning_rate") for case, _ in _PLACES)

@@ -14,7 +14,7 @@ from official.parity.diagnosis.program import Edit, Edits, Look, Ref
 from official.parity.diagnosis.solving import name
 from official.parity.diagnosis.subject import Subject, Trial, error_of
 from official.parity.diagnosis.tracing import call
-from official.parity.structures import leaves
+from official.parity.recorders.structures import leaves
 
 _STOPS = ("StopGradient", "PreventGradient")
 

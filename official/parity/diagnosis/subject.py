@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from official.parity import measures, verdict
+from official.parity.comparing import measures, verdict
 from official.parity.diagnosis.evidence import LayerEvidence
 from official.parity.diagnosis.program import Edits, Program, Ref
 from official.parity.diagnosis.tracing import trace

@@ -10,7 +10,7 @@ from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from official.parity.diagnosis.program import Call, Node, Program, Ref
-from official.parity.structures import leaves
+from official.parity.recorders.structures import leaves
 
 
 def trace(

@@ -11,7 +11,7 @@ import tf_keras
 import projects.registry  # noqa: F401
 from official.layers.activations import leaky
 from official.parity.case import Arrays, Side, Trainer
-from official.parity.keras_trainer import TaskTrainer
+from official.parity.recorders.keras_trainer import TaskTrainer
 from official.training import settings
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.ops import geometry

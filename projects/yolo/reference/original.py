@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from official.parity.case import Arrays, Side, Trainer
-from official.parity.torch_trainer import TorchTrainer
+from official.parity.recorders.torch_trainer import TorchTrainer
 from projects.yolo.reference import image, training
 from projects.yolo.reference.darknet import CFG, Darknet, draw_weights
 from projects.yolo.reference.detection import detect

@@ -12,7 +12,7 @@ from official.checkpoints.rules import Ignore, Rule
 from official.cli.errors import UserError
 from official.parity import session, testing
 from official.parity.case import STAGES, Excuse, TapRule
-from official.parity.recording import Tier
+from official.parity.recording.tiers import Tier
 from official.parity.result import Status
 from tests.official.parity import toys
 

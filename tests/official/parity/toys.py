@@ -19,7 +19,7 @@ from official.layers.activations import Activation
 from official.layers.convolution import Conv2D
 from official.layers.normalization import BatchNorm
 from official.parity.case import Excuse, ParityCase, Side, TapRule
-from official.parity.keras_recorder import KerasRecorder
+from official.parity.recorders.keras_recorder import KerasRecorder
 
 POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 SIZE = (18, 15)
@@ -129,7 +129,7 @@ class OurTrainer:
 
 
 def _variables(network):
-  from official.parity.keras_names import parameter_names
+  from official.parity.recorders.keras_names import parameter_names
 
   return parameter_names(network)
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from official.parity.case import Side
-from official.parity.torch_trainer import TorchTrainer
+from official.parity.recorders.torch_trainer import TorchTrainer
 from tests.official.parity.toys import AVERAGE, DECAY, MOMENTUM, RATE, top
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}

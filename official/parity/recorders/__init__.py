@@ -1,0 +1,1 @@
+"""How a network of either framework is recorded."""

@@ -1,0 +1,1 @@
+"""Recordings: what one side computed, as files."""

@@ -1,0 +1,1 @@
+"""The two sides of a run: the original, or its recording, and the candidate."""

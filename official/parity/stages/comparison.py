@@ -1,0 +1,187 @@
+"""One run's recordings and rules, and the comparisons that stages make of them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from official.parity.case import ParityCase
+from official.parity.comparing import verdict
+from official.parity.comparing.correspondence import Correspondence
+from official.parity.comparing.excuses import Excuses
+from official.parity.comparing.matcher import Matcher
+from official.parity.comparing.matches import Match
+from official.parity.keys import tap_name
+from official.parity.recording.header import TapInfo
+from official.parity.sides import trajectory
+from official.parity.sides.candidate import Candidate
+from official.parity.sides.forcing import OriginalValues
+from official.parity.sides.given import Given
+from official.parity.sides.original import Original
+from official.parity.sides.runs import Runs
+from official.parity.sides.stage_names import phases
+from official.parity.stages import derivatives, ties
+from official.parity.stages.judging import Judge, Judged
+from official.parity.stages.localize import Graph
+
+_BY_CHANGE = ("parameter", "buffer", "average")
+
+
+class Comparison:
+  """Both sides, recorded.
+
+  Attributes:
+    original: recordings of the original.
+    candidate: our side, with the original's weights.
+    free: the candidate's own recording.
+    runs: its further recordings.
+    stages: of the run.
+    steps: training steps.
+    correspondence: of names and layouts.
+    matcher: of what is to be compared.
+    judge: of what is compared.
+    state: training step → the original's state after it, as the candidate's.
+  """
+
+  def __init__(
+    self,
+    case: ParityCase,
+    original: Original,
+    candidate: Candidate,
+    stages: Sequence[str],
+    steps: int,
+    excuses: Excuses,
+  ) -> None:
+    self.original, self.candidate = original, candidate
+    self.stages, self.steps = tuple(stages), steps
+    self.passes = [p for p in phases(stages) if p in ("eval", "train")]
+    self.free = candidate.record(phases(stages), stages)
+    self.correspondence = Correspondence(case, candidate.plan, original.own, self.free)
+    self.matcher = Matcher(self.correspondence, original.own, self.free)
+    self.judge = Judge(original, excuses)
+    self.state = functools.lru_cache(maxsize=2)(self._read_state)
+    self._choices = {
+      tap
+      for pairs in self.correspondence.by_candidate.values()
+      for tap, pair in pairs.items()
+      if tap in case.choices or pair.reference in case.choices
+    }
+    self.runs = Runs(
+      original, candidate, self.correspondence, self.free, self.passes, steps, self._choices
+    )
+
+  def graph(self, phase: str) -> Graph:
+    """The candidate's calls in a phase."""
+    pairs = self.correspondence.by_candidate.get(phase, {})
+    return Graph(self.free.taps(phase), set(pairs))
+
+  def given(self, phase: str) -> Callable[[TapInfo], bool]:
+    """Tells whether a call of the forced pass was given what its counterpart was."""
+    if self.runs.forced is None:
+      return lambda tap: True
+    return Given(self.correspondence, self.original, self.runs.forced, phase).alike
+
+  def is_derivative(self, tap: TapInfo) -> bool:
+    """Whether what a call of the training pass hands back is the derivative of its outputs."""
+    candidate = self.candidate
+    values = OriginalValues(self.correspondence, self.original.golden, self.free, "train")
+    call = candidate.recorder.capture(
+      candidate.inputs(), "train", tap_name(tap.path, tap.call), values
+    )
+    return derivatives.agree(call, candidate.side.network, candidate.seed)
+
+  def silent(self, upstream: Iterable[Judged]) -> set[str]:
+    """Taps at which no gradient arrives, although the original's does."""
+    recording = self.runs.forced or self.free
+    return {
+      j.match.name
+      for j in upstream
+      if not j.finding.status.passes and j.match.candidate(recording) is None
+    }
+
+  def judged(self, matches: Iterable[Match]) -> list[Judged]:
+    """Findings on what a pass made, end to end and layer by layer.
+
+    Where a choice falls otherwise, what comes after goes on with the original's.
+    """
+    runs, low = self.runs, self.judge.precision != "float64"
+    judged = self.judge.judge(
+      matches,
+      runs.pinned,
+      runs.forced,
+      twins=runs.free_twins if low and not runs.full else tuple,
+      forced_twins=runs.forced_twins if low else tuple,
+    )
+    return ties.settled(judged, self._choices, runs, self.original) if self._choices else judged
+
+  def judged_step(self, matches: Sequence[Match], step: int, doubt: bool) -> list[Judged]:
+    """Findings on what a training step left: going on by itself, and from the original's state.
+
+    Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
+    on from the original's state only; where only figures of that are kept, by itself only.
+
+    Args:
+      matches: what is compared.
+      step: from 1.
+      doubt: whether what differs may be noise, so that it is worth a closer look.
+    """
+    # By itself first: what a trainer keeps to itself is then as it was made.
+    by_itself = self.judge.precision == "float64" or not self.runs.full
+    alone = self._judged_alone(matches, doubt) if by_itself else []
+    if not self.runs.full:
+      return alone
+    led = self.judge.judge(
+      [self._change(match, step - 1) for match in matches],
+      self.runs.led,
+      twins=self.runs.led_twins if doubt else tuple,
+    )
+    return [joined(one, other) for one, other in zip(alone, led, strict=True)] if alone else led
+
+  def _judged_alone(self, matches: Sequence[Match], doubt: bool) -> list[Judged]:
+    by_change = [self._change(match, 0) for match in matches]
+    return self.judge.judge(
+      by_change, self.runs.alone, twins=self.runs.alone_twins if doubt else tuple
+    )
+
+  def _change(self, match: Match, since: int) -> Match:
+    if not self.runs.full or match.section not in _BY_CHANGE:
+      return match
+    base = self.state(since).get((match.section, match.name))
+    return (
+      match
+      if match.section not in _BY_CHANGE or base is None
+      else changed(match, base, self.judge.precision)
+    )
+
+  def _read_state(self, step: int) -> trajectory.State:
+    """The original's state after a training step, as the candidate's."""
+    return self.correspondence.state(trajectory.read_state(self.original.own, step))
+
+
+def changed(match: Match, base: np.ndarray, precision: str) -> Match:
+  """`match` by the difference of both sides from `base`, whose values are rounded themselves."""
+  base = base.astype(np.float64)
+  rounding = verdict.ROUNDINGS * verdict.EPSILON[precision]
+  return dataclasses.replace(
+    match,
+    candidate=lambda recording: _minus(match.candidate(recording), base),
+    original=lambda recording, shape: _minus(match.original(recording, shape), base),
+    rounding=lambda: rounding * np.abs(base),
+  )
+
+
+def joined(alone: Judged, led: Judged) -> Judged:
+  """One finding of two: a step by itself, and from the original's state."""
+  finding = dataclasses.replace(
+    alone.finding, forced_error=led.finding.error, forced_status=led.finding.status
+  )
+  if alone.finding.status.passes and not led.finding.status.passes:
+    finding = dataclasses.replace(finding, status=led.finding.status, reason=led.finding.reason)
+  return Judged(alone.match, finding)
+
+
+def _minus(array: np.ndarray | None, base: np.ndarray) -> np.ndarray | None:
+  if array is None or array.shape != base.shape:
+    return array
+  return array.astype(np.float64) - base
