@@ -1,4 +1,4 @@
-"""Prepares data sets: the built-in shapes, COCO-style annotations → TFRecord or TFDS."""
+"""Prepares data sets: the built-in shapes, COCO-style annotations, images with label files."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from official.cli.app import run
 from official.cli.arguments import Parser
+from tools import prepare_labels
 
 if TYPE_CHECKING:
   from official.datasets.records import Sidecar
@@ -47,13 +48,15 @@ def main() -> None:
 def _parser() -> Parser:
   parser = Parser(
     "Prepare data sets for training.",
-    _SHAPES_EXAMPLES + _COCO_EXAMPLES + _TFDS_EXAMPLES,
+    _SHAPES_EXAMPLES + _COCO_EXAMPLES + _TFDS_EXAMPLES + prepare_labels.EXAMPLES,
     prog="prepare_data",
   )
   commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
   _add_shapes(commands)
   _add_coco(commands)
   _add_tfds(commands)
+  for command in prepare_labels.COMMANDS:
+    _add_labels(commands, command)
   return parser
 
 
@@ -112,6 +115,21 @@ def _add_tfds(commands: "argparse._SubParsersAction[Parser]") -> None:
   add("--name", required=True, metavar="NAME", help="name of the data set, such as my_coco")
   _add_on_error(parser)
   parser.set_defaults(command=_tfds)
+
+
+def _add_labels(
+  commands: "argparse._SubParsersAction[Parser]", command: prepare_labels.Command
+) -> None:
+  parser = commands.add_parser(
+    command.name,
+    help=command.help,
+    description=f"{command.description}\n\n{prepare_labels.NOTES}",
+    examples=command.examples,
+  )
+  prepare_labels.add_arguments(parser, command)
+  _add_on_error(parser)
+  _add_workers(parser)
+  parser.set_defaults(command=lambda arguments: _labels(command, arguments))
 
 
 def _add_on_error(parser: Parser) -> None:
@@ -181,6 +199,15 @@ def _tfds(arguments: argparse.Namespace) -> None:
     print(f"left out: {line}")
   counts = ", ".join(f"{count} in {split}" for split, count in built.examples.items())
   print(f"{built.directory}: examples: {counts}; {len(built.skipped)} left out")
+
+
+def _labels(command: prepare_labels.Command, arguments: argparse.Namespace) -> None:
+  from official.datasets import segmentation, writing
+
+  output = writing.Output(
+    arguments.output, arguments.shards, arguments.workers, arguments.on_error == "stop"
+  )
+  _report(arguments.output, segmentation.convert(command.layout(arguments), output))
 
 
 def _report(prefix: Path, sidecar: "Sidecar") -> None:

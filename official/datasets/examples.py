@@ -1,6 +1,7 @@
 """One annotated image as a `tf.train.Example` with TensorFlow Model Garden's feature keys."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from official.datasets.images import check_image, read_bytes
 from official.datasets.masks import (
   decode_segmentation,
   encode_png,
+  fits_masks,
   panoptic_masks,
   read_panoptic,
+  segment_places,
 )
 from official.datasets.problems import BadInput, Problems
 from official.datasets.tfrecord import Feature, encode_example
@@ -50,7 +53,8 @@ def make_example(image: Image, source: Source, problems: Problems) -> Example | 
   source_id,height,width,key/sha256}`; with objects `image/object/{bbox/xmin,bbox/xmax,bbox/ymin,
   bbox/ymax,class/label,class/text,is_crowd,area}` (boxes normalized, the label the file's category
   id) and, on demand, `image/object/mask` (PNG); with panoptic annotations
-  `image/panoptic/{category_mask,instance_mask}` and `image/segmentation/class/encoded` (PNG).
+  `image/panoptic/{category_mask,instance_mask}` and `image/segmentation/class/encoded` (PNG), where
+  they can hold the categories, and what is not TFMG's, `image/segments/*` of `segment_features`.
 
   Args:
     image: the image and its annotations.
@@ -59,7 +63,7 @@ def make_example(image: Image, source: Source, problems: Problems) -> Example | 
   """
   path = source.images / image.file_name
   try:
-    features = _image_features(image, path)
+    features = image_features(read_bytes(path), image)
     ids = None
     if image.panoptic and source.panoptic_masks:
       mask_path = source.panoptic_masks / image.panoptic.file_name
@@ -78,8 +82,12 @@ def make_example(image: Image, source: Source, problems: Problems) -> Example | 
   return Example(encode_example(features), len(objects))
 
 
-def _image_features(image: Image, path: Path) -> dict[str, Feature]:
-  data = read_bytes(path)
+def image_features(data: bytes, image: Image) -> dict[str, Feature]:
+  """The features of an image file's bytes.
+
+  Raises:
+    BadInput: when they are not an image of that size.
+  """
   return {
     "image/encoded": [data],
     "image/format": [check_image(data, image.height, image.width).encode()],
@@ -91,18 +99,45 @@ def _image_features(image: Image, path: Path) -> dict[str, Feature]:
   }
 
 
+def segment_features(
+  places: np.ndarray, ids: Sequence[int], labels: Sequence[int], crowds: Sequence[bool]
+) -> dict[str, Feature]:
+  """An image's segments: which pixels belong to which, and what each is.
+
+  Args:
+    places: for each pixel its segment's place in the lists below, from 1; 0 is void; uint8 [h, w].
+    ids: the segments' ids.
+    labels: their category ids.
+    crowds: whether they are crowds.
+
+  Returns:
+    `image/segments/{mask,id,label,is_crowd}`, the mask as a PNG.
+  """
+  return {
+    "image/segments/mask": [encode_png(places)],
+    "image/segments/id": np.array(ids, np.int64),
+    "image/segments/label": np.array(labels, np.int64),
+    "image/segments/is_crowd": np.array(crowds, np.int64),
+  }
+
+
 def _panoptic_features(
   ids: np.ndarray, image: Image, mask_path: Path, source: Source
 ) -> dict[str, Feature]:
   try:
-    masks = panoptic_masks(ids, image.panoptic, source.categories)
+    places = segment_places(ids, image.panoptic)
   except BadInput as error:
     raise BadInput(f"{mask_path}: {error}") from error
-  return {
-    "image/panoptic/category_mask": [encode_png(masks["category"])],
-    "image/panoptic/instance_mask": [encode_png(masks["instance"])],
-    "image/segmentation/class/encoded": [encode_png(masks["semantic"])],
-  }
+  rows = [(s.id, s.category_id, s.is_crowd) for s in image.panoptic.segments]
+  features = segment_features(places, *(zip(*rows, strict=True) if rows else ((), (), ())))
+  if fits_masks(source.categories.values()):
+    masks = panoptic_masks(places, image.panoptic, source.categories)
+    features |= {
+      "image/panoptic/category_mask": [encode_png(masks["category"])],
+      "image/panoptic/instance_mask": [encode_png(masks["instance"])],
+      "image/segmentation/class/encoded": [encode_png(masks["semantic"])],
+    }
+  return features
 
 
 def _masked_objects(

@@ -1,6 +1,8 @@
 """Image files as bytes: read, and checked without decoding the pixels where that is possible."""
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -23,6 +25,17 @@ def read_bytes(path: Path) -> bytes:
     raise BadInput(f"cannot read {path}: {error.strerror}") from error
 
 
+def image_size(data: bytes) -> tuple[int, int]:
+  """Height and width of an encoded image, from its header.
+
+  Raises:
+    BadInput: when it is neither JPEG nor PNG.
+  """
+  with _reading():
+    image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
+  return image.height, image.width
+
+
 def check_image(data: bytes, height: int, width: int) -> str:
   """Checks an encoded image and returns its format, `jpg` or `png`.
 
@@ -38,7 +51,7 @@ def check_image(data: bytes, height: int, width: int) -> str:
   Raises:
     BadInput: when the image is unreadable, truncated, of another format or of another size.
   """
-  try:
+  with _reading():
     image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
     if image.size != (width, height):
       raise BadInput(f"the image is {image.width}x{image.height}, not {width}x{height}")
@@ -46,8 +59,15 @@ def check_image(data: bytes, height: int, width: int) -> str:
       image.verify()
     elif not data.endswith(_JPEG_END):
       image.load()
+  return _FORMATS[image.format or ""]
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+  """Turns what Pillow raises into `BadInput`."""
+  try:
+    yield
   except Image.UnidentifiedImageError as error:
     raise BadInput("the file is neither JPEG nor PNG, or its header is broken") from error
   except (OSError, SyntaxError, ValueError, EOFError) as error:
     raise BadInput(f"the image is broken or truncated: {error}") from error
-  return _FORMATS[image.format or ""]

@@ -3,6 +3,7 @@
 import functools
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from official.datasets.problems import BadInput
 
 _THING_SEMANTIC_ID = 1
 _STUFF_OFFSET = 90  # TFMG's semantic mask holds a stuff category's id less this.
+MAX_SEGMENTS = 255
 _UNKNOWN = 65535
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_LEVEL = 3
@@ -98,43 +100,48 @@ def read_panoptic(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def panoptic_masks(
-  ids: np.ndarray, panoptic: Panoptic, categories: dict[int, Category]
+  places: np.ndarray, panoptic: Panoptic, categories: dict[int, Category]
 ) -> dict[str, np.ndarray]:
   """TFMG's three masks of a panoptic annotation, each uint8 [h, w], void 0.
 
   Args:
-    ids: the segment id of each pixel, uint32 [h, w].
+    places: of `segment_places`.
     panoptic: the annotation.
-    categories: the table, by category id.
+    categories: the table, by category id; one that `fits_masks`.
 
   Returns:
     `category`: the category's id; `instance`: for things the segment's place in the annotation,
     from 1, for stuff 0; `semantic`: 1 for things, the category's id less 90 for stuff.
-
-  Raises:
-    BadInput: when pixels and annotation do not name the same segments, or a number does not fit.
   """
-  places = _segment_places(ids, panoptic)
-  category, instance, semantic = np.zeros((3, len(panoptic.segments) + 1), np.int64)
+  category, instance, semantic = np.zeros((3, len(panoptic.segments) + 1), np.uint8)
   for place, segment in enumerate(panoptic.segments, 1):
     thing = categories[segment.category_id].isthing
     category[place] = segment.category_id
     instance[place] = place if thing else 0
     semantic[place] = _THING_SEMANTIC_ID if thing else segment.category_id - _STUFF_OFFSET
-    if semantic[place] < 1 or category[place] > 255 or instance[place] > 255:
-      raise BadInput(
-        f"segment {segment.id}: TFMG's masks hold category ids up to 255, stuff ids from "
-        f"{_STUFF_OFFSET + 1} and 255 segments"
-      )
   tables = {"category": category, "instance": instance, "semantic": semantic}
-  return {name: table.astype(np.uint8).take(places) for name, table in tables.items()}
+  return {name: table.take(places) for name, table in tables.items()}
 
 
-def _segment_places(ids: np.ndarray, panoptic: Panoptic) -> np.ndarray:
-  """For each pixel the place of its segment in the annotation, from 1; 0 is void."""
+def fits_masks(categories: Iterable[Category]) -> bool:
+  """Whether TFMG's masks can hold these: ids up to 255, of stuff (as COCO's) from 91."""
+  return all((1 if c.isthing else _STUFF_OFFSET + 1) <= c.id <= 255 for c in categories)
+
+
+def segment_places(ids: np.ndarray, panoptic: Panoptic) -> np.ndarray:
+  """For each pixel the place of its segment in the annotation, from 1; 0 is void; uint8 [h, w].
+
+  Args:
+    ids: the segment id of each pixel, uint32 [h, w].
+    panoptic: the annotation.
+
+  Raises:
+    BadInput: when pixels and annotation do not name the same segments, or there are too many.
+  """
   colours = [segment.id for segment in panoptic.segments]
   if not all(0 < colour < 1 << 24 for colour in colours):
     raise BadInput("a segment's id is not a colour, 1 to 2^24 - 1")
+  check_count(len(colours))
   table = _colour_table()
   table[colours] = np.arange(1, len(colours) + 1)
   places = table[ids]
@@ -144,7 +151,13 @@ def _segment_places(ids: np.ndarray, panoptic: Panoptic) -> np.ndarray:
   empty = np.flatnonzero(np.bincount(places.ravel(), minlength=len(colours) + 1)[1:] == 0)
   if len(empty):
     raise BadInput(f"segment {colours[empty[0]]} has no pixel in the mask")
-  return places
+  return places.astype(np.uint8)
+
+
+def check_count(segments: int) -> None:
+  """Raises `BadInput` where an image has more segments than eight bits can name beside void."""
+  if segments > MAX_SEGMENTS:
+    raise BadInput(f"{segments} segments; a record holds {MAX_SEGMENTS}")
 
 
 @functools.cache

@@ -22,7 +22,7 @@ class Sidecar:
   """What PREFIX.json says of the shards PREFIX-*.tfrecord.
 
   Attributes:
-    categories: things first; a thing's contiguous id is its index.
+    categories: in the order of contiguous ids; of COCO-style data things first.
     examples: the number of examples of each shard.
     boxes: the number of objects in all, crowds included.
     skipped: a line for each thing of the input that was left out.
@@ -35,7 +35,7 @@ class Sidecar:
 
   @property
   def things(self) -> tuple[Category, ...]:
-    """The thing categories; the index is the contiguous id."""
+    """The thing categories; the index is the contiguous id among things."""
     return tuple(category for category in self.categories if category.isthing)
 
 

@@ -20,7 +20,7 @@ from official.cli.progress import Progress
 from official.datasets import coco
 from official.datasets.annotations import Category, Dataset, Image, Object, Segment
 from official.datasets.images import check_image, read_bytes
-from official.datasets.masks import panoptic_masks, read_panoptic
+from official.datasets.masks import read_panoptic, segment_places
 from official.datasets.problems import BadInput, Problems
 
 
@@ -173,7 +173,7 @@ class CocoBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     if image.panoptic and folder.panoptic_masks:
       path = folder.panoptic_masks / image.panoptic.file_name
       ids = read_panoptic(path, image.height, image.width)
-      panoptic_masks(ids, image.panoptic, {c.id: c for c in self._categories})  # For its checks.
+      segment_places(ids, image.panoptic)  # For its checks.
       example["panoptic_image"] = str(path)
       example["panoptic_image/filename"] = image.panoptic.file_name
       example["panoptic_objects"] = [self._row(item, image) for item in image.panoptic.segments]

@@ -7,6 +7,7 @@ import pytest
 
 from official.cli.errors import UserError
 from official.datasets.records import load_sidecar
+from tests.official.datasets import layouts
 from tools import prepare_data
 
 
@@ -80,7 +81,43 @@ def test_bad_input_is_one_line_and_exit_code_2(made, tmp_path):
   assert not list(tmp_path.glob("x*"))
 
 
-@pytest.mark.parametrize("command", [[], ["shapes"], ["coco"], ["tfds"]])
+LABELLED = {
+  "ade20k": ("validation", lambda root: [layouts.ade20k(root), []][1]),
+  "ade20k panoptic": (
+    "validation", lambda root: ["--instance-categories", layouts.ade20k(root)],
+  ),
+  "ade20k-full": ("training", lambda root: ["--categories", layouts.ade20k_full(root)]),
+  "cityscapes": ("val", lambda root: layouts.cityscapes(root) or []),
+  "mapillary": ("training", lambda root: ["--categories", layouts.mapillary(root)]),
+  "coco-stuff": ("train", lambda root: ["--categories", layouts.coco_stuff(root)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_label_files(name, tmp_path, monkeypatch, capsys):
+  split, make = LABELLED[name]
+  options = ["--root", tmp_path, "--split", split, "--output", tmp_path / "out/x", "--shards", 2]
+  call(monkeypatch, name.split()[0], *make(tmp_path), *options, "--workers", 1)
+  assert "x: 2 examples with 0 objects in 2 files, 0 left out" in capsys.readouterr().out
+  sidecar = load_sidecar(tmp_path / "out/x")
+  assert sidecar.examples == (1, 1)
+  assert bool(sidecar.things) == (name == "ade20k panoptic")
+
+
+def test_bad_label_files_are_listed(tmp_path, monkeypatch, capsys):
+  layouts.ade20k(tmp_path)
+  (tmp_path / "annotations/validation/ADE_val_00000001.png").unlink()
+  options = ["--root", tmp_path, "--split", "validation", "--output", tmp_path / "x", "--shards", 1]
+  with pytest.raises(UserError, match="image id 1: cannot read the labels"):
+    call(monkeypatch, "ade20k", *options)
+  call(monkeypatch, "ade20k", *options, "--on-error", "skip")
+  assert "x: 1 examples with 0 objects in 1 files, 1 left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  "command",
+  [[], ["shapes"], ["coco"], ["tfds"], *([name] for name in LABELLED if " " not in name)],
+)
 def test_help_has_examples_and_needs_no_tensorflow(command, capsys, monkeypatch):
   for name in [n for n in sys.modules if n.split(".")[0] in ("tensorflow", "numpy", "PIL")]:
     monkeypatch.setitem(sys.modules, name, None)

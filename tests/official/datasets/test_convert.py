@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import pathlib
 import select
@@ -68,6 +69,58 @@ def test_panoptic_alone_gives_boxes_and_their_masks(folder):
   assert mask[:10].all()
   category = tf.io.decode_png(record["image/panoptic/category_mask"].bytes_list.value[0])
   assert set(np.unique(category)) == {0, 5, 100}
+
+
+def segments(example):
+  """The place of each pixel, and the rows (id, label, is_crowd) of the segments."""
+  mask = tf.io.decode_png(example["image/segments/mask"].bytes_list.value[0])[..., 0].numpy()
+  columns = (
+    example[f"image/segments/{name}"].int64_list.value for name in ("id", "label", "is_crowd")
+  )
+  return mask, list(zip(*columns, strict=True))
+
+
+def test_segments_with_crowds(folder):
+  folder.panoptic["annotations"][1]["segments_info"][0]["iscrowd"] = 1
+  convert(folder.conversion(panoptic=True))
+  first, second, _ = map(segments, read(folder.root / "out"))
+  assert first[1] == [(131335, 5, 0), (768, 100, 0)]
+  assert second[1] == [(131335, 5, 1), (768, 100, 0)]
+  expected = np.zeros((30, 40))
+  expected[:10], expected[20:, :20] = 1, 2
+  np.testing.assert_array_equal(second[0], expected)
+
+
+def test_categories_that_upstreams_masks_cannot_hold(folder):
+  """Stuff from id 0 on, as ADE20K's; what is TFMG's is left out and the rest is there."""
+  for row in folder.panoptic["categories"]:
+    row["id"] = {100: 0}.get(row["id"], row["id"])
+  for row in folder.panoptic["annotations"]:
+    row["segments_info"][1]["category_id"] = 0
+  convert(folder.conversion(panoptic=True))
+  example = read(folder.root / "out")[0]
+  assert segments(example)[1] == [(131335, 5, 0), (768, 0, 0)]
+  assert not any("panoptic" in name or "segmentation" in name for name in example)
+
+
+def test_the_real_segments(shared, tmp_path):
+  """Every segment of the sample has its annotated area, category and crowd flag."""
+  from official.datasets.convert import Conversion
+
+  sample = shared / "data" / "coco_sample"
+  convert(
+    Conversion(
+      images=sample / "input_images", output=tmp_path / "x", shards=1,
+      panoptic=sample / "panoptic_examples.json", panoptic_masks=sample / "panoptic_examples",
+    )
+  )  # fmt: skip
+  content = json.loads((sample / "panoptic_examples.json").read_text())
+  expected = {row["image_id"]: row["segments_info"] for row in content["annotations"]}
+  for example in read(tmp_path):
+    mask, rows = segments(example)
+    truth = expected[int(example["image/source_id"].bytes_list.value[0])]
+    assert rows == [(s["id"], s["category_id"], s["iscrowd"]) for s in truth]
+    assert np.bincount(mask.ravel())[1:].tolist() == [s["area"] for s in truth]
 
 
 def test_png_images(folder):

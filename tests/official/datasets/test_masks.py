@@ -10,8 +10,10 @@ from official.datasets.annotations import Category, Panoptic, Segment
 from official.datasets.masks import (
   decode_segmentation,
   encode_png,
+  fits_masks,
   panoptic_masks,
   read_panoptic,
+  segment_places,
 )
 from official.datasets.problems import BadInput
 
@@ -106,13 +108,17 @@ def test_three_masks_by_hand():
   ids = np.array([[70000, 70000, 0], [8, 300, 300]], np.uint32)
   panoptic = Panoptic("x.png", (segment(300, 9), segment(8, 100), segment(70000, 5, crowd=True)))
   for _ in range(2):  # The second call finds a clean table.
-    masks = panoptic_masks(ids, panoptic, CATEGORIES)
+    places = segment_places(ids, panoptic)
+    assert places.dtype == np.uint8
+    assert places.tolist() == [[3, 3, 0], [2, 1, 1]]
+    masks = panoptic_masks(places, panoptic, CATEGORIES)
+    assert {mask.dtype.name for mask in masks.values()} == {"uint8"}
     assert masks["category"].tolist() == [[5, 5, 0], [100, 9, 9]]
     assert masks["instance"].tolist() == [[3, 3, 0], [0, 1, 1]]
     assert masks["semantic"].tolist() == [[1, 1, 0], [10, 1, 1]]
   other = Panoptic("y.png", (segment(4, 9),))
   with pytest.raises(BadInput, match="segment 300 that is not annotated"):
-    panoptic_masks(np.array([[4, 300]], np.uint32), other, CATEGORIES)
+    segment_places(np.array([[4, 300]], np.uint32), other)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +133,28 @@ def test_three_masks_by_hand():
 def test_pixels_and_annotation_must_agree(segments, message):
   ids = np.array([[0, 300, 8]], np.uint32)
   with pytest.raises(BadInput, match=message):
-    panoptic_masks(ids, Panoptic("x.png", tuple(segments)), CATEGORIES)
+    segment_places(ids, Panoptic("x.png", tuple(segments)))
 
 
-def test_numbers_that_do_not_fit():
-  categories = {90: Category(90, "mud", False), 256: Category(256, "far", True)}
-  for category in categories:
-    with pytest.raises(BadInput, match="segment 1: TFMG's masks hold"):
-      panoptic_masks(
-        np.ones((1, 1), np.uint32), Panoptic("x.png", (segment(1, category),)), categories
-      )
+def test_255_segments_fit():
+  ids = np.arange(1, 257, dtype=np.uint32)[None]
+  segments = tuple(segment(number, 5) for number in range(1, 257))
+  places = segment_places(ids[:, :255], Panoptic("x.png", segments[:255]))
+  assert places.tolist() == ids[:, :255].tolist()
+  with pytest.raises(BadInput, match="256 segments; a record holds 255"):
+    segment_places(ids, Panoptic("x.png", segments))
+
+
+@pytest.mark.parametrize(
+  ("category", "fits"),
+  [
+    (Category(90, "mud", False), False),
+    (Category(91, "mud", False), True),
+    (Category(255, "far", True), True),
+    (Category(256, "far", True), False),
+    (Category(0, "void", True), False),
+    (Category(256, "far", False), False),
+  ],
+)
+def test_what_upstreams_masks_can_hold(category, fits):
+  assert fits_masks([*CATEGORIES.values(), category]) == fits
