@@ -16,10 +16,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from official.cli.errors import UserError
+from official.training import pixels
 from projects.yolo.configs.data import Augmentation
 from projects.yolo.ops import affine as affine_lib
 from projects.yolo.ops import boxes as boxes_lib
-from projects.yolo.ops import color, geometry, mosaic, pixels
+from projects.yolo.ops import color, geometry, mosaic
 
 Example = Mapping[str, tf.Tensor]
 

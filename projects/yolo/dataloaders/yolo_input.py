@@ -18,11 +18,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from official.training import pixels
 from official.training.input_reader import ResumableInputReader
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.dataloaders import decoder as decoders
 from projects.yolo.dataloaders.sampler import GroupSampler
-from projects.yolo.ops import geometry, pixels
+from projects.yolo.ops import geometry
 
 Tensors = dict[str, Any]
 

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from projects.yolo.ops import pixels
+from official.training import pixels
 
 
 def smooth(height=96, width=130, channels=3):
