@@ -1,5 +1,1 @@
-"""MaskFormer's parts in TensorFlow: the candidates of the cases whose originals are transformers'.
-
-They follow Cheng et al. 2021 (arXiv 2107.06278), Carion et al. 2020 (2005.12872), Liu et al. 2021
-(2103.14030) and He et al. 2016 (1512.03385), channels last.
-"""
+"""What cases need beside MaskFormer's networks: losses, an optimizer, a step, preprocessing."""

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tf_keras
 
 from benchmarks.parity.blocks.adamw import Group
-from benchmarks.parity.blocks.normalization import GroupNorm
 from official.layers.normalization import BatchNorm
+from projects.maskformer.modeling.normalization import GroupNorm
 
 CLIP_NORM = 0.01  # Of the gradient of all variables together.
 WEIGHT_DECAY = 1e-4

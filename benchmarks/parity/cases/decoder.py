@@ -3,7 +3,6 @@
 from transformers.models.maskformer.configuration_maskformer import MaskFormerConfig
 from transformers.models.maskformer.modeling_maskformer import MaskFormerTransformerModule
 
-from benchmarks.parity.blocks.decoder import TransformerDecoder
 from benchmarks.parity.cases.block import Block, regression
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.resnet import resnet_config
@@ -14,6 +13,7 @@ from benchmarks.parity.cases.transformer import (
   detr_config,
 )
 from official.parity.case import Excuse
+from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 QUERIES, DEPTH = 7, 2
 

@@ -2,9 +2,9 @@
 
 from transformers.models.maskformer.modeling_maskformer import MaskformerMLPPredictionHead
 
-from benchmarks.parity.blocks.heads import MlpHead
 from benchmarks.parity.cases.block import Block, regression
 from benchmarks.parity.cases.correspondence import Same, excuses
+from projects.maskformer.modeling.heads import MlpHead
 
 _INPUT, _HIDDEN, _OUTPUT = 18, 24, 10
 

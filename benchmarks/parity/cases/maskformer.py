@@ -8,11 +8,7 @@ import numpy as np
 import torch
 from transformers.models.maskformer.modeling_maskformer import MaskFormerForInstanceSegmentation
 
-from benchmarks.parity.blocks.heads import MaskHeads
 from benchmarks.parity.blocks.losses import maskformer_losses
-from benchmarks.parity.blocks.maskformer import MaskFormer
-from benchmarks.parity.blocks.pixel_decoder import PixelDecoder
-from benchmarks.parity.blocks.resnet import ResNet
 from benchmarks.parity.cases import pixel_decoder, resnet
 from benchmarks.parity.cases.block import Block
 from benchmarks.parity.cases.correspondence import Same, excuses, under
@@ -28,6 +24,10 @@ from benchmarks.parity.cases.heads import MLP_HEAD
 from benchmarks.parity.cases.transformer import SIZES
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse
+from projects.maskformer.modeling.backbones.resnet import ResNet
+from projects.maskformer.modeling.heads import MaskHeads
+from projects.maskformer.modeling.maskformer import MaskFormer
+from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
 
 CLASSES, OBJECTS = 5, 3
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from transformers.models.maskformer.modeling_maskformer import MaskFormerSinePositionEmbedding
 
-from benchmarks.parity.blocks.position import SinePosition
 from benchmarks.parity.cases.block import Block
 from benchmarks.parity.cases.correspondence import Same
 from official.parity.case import Arrays
+from projects.maskformer.modeling.position import SinePosition
 
 
 def _batch(width: int, grid: tuple[int, int], generator: np.random.Generator) -> Arrays:

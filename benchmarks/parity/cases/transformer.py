@@ -13,11 +13,11 @@ from transformers.models.detr.configuration_detr import DetrConfig
 from transformers.models.maskformer import modeling_maskformer
 from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
 
-from benchmarks.parity.blocks.attention import Attention
-from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer
 from benchmarks.parity.cases.block import Block, regression
 from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Arrays, Excuse
+from projects.maskformer.modeling.attention import Attention
+from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
 
 _BATCH = 2
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.parity.blocks import position, windows
-from benchmarks.parity.blocks.attention import (
+from benchmarks.parity.defects.planting import Plant, at, exchanged, transform, wrong
+from projects.maskformer.modeling import position
+from projects.maskformer.modeling.attention import (
   Attention,
   add_positions,
   attend,
@@ -14,8 +15,8 @@ from benchmarks.parity.blocks.attention import (
   padding_bias,
   split_heads,
 )
-from benchmarks.parity.blocks.swin import SwinBlock, WindowAttention
-from benchmarks.parity.defects.planting import Plant, at, exchanged, transform, wrong
+from projects.maskformer.modeling.backbones import windows
+from projects.maskformer.modeling.backbones.swin_block import SwinBlock, WindowAttention
 
 
 class _Attention(Attention):

@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from benchmarks.parity.blocks.patches import PatchMerging
-from benchmarks.parity.blocks.pixel_decoder import PyramidStep
 from benchmarks.parity.defects.planting import Plant, at, attributes, both, transform, wrong
 from official.layers.convolution import Conv2D
 from official.layers.pooling import MaxPool
+from projects.maskformer.modeling.backbones.patches import PatchMerging
+from projects.maskformer.modeling.pixel_decoders.fpn import PyramidStep
 
 
 class SameConv2D(Conv2D):

@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from benchmarks.parity.blocks import losses as right
-from benchmarks.parity.blocks.decoder import TransformerDecoder
-from benchmarks.parity.blocks.pixel_decoder import PyramidStep, resize_nearest
-from benchmarks.parity.blocks.swin import WindowAttention
 from benchmarks.parity.cases import training
 from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.defects.planting import Plant, at, on_side, setting, wrong
 from official.parity.case import Side
+from projects.maskformer.modeling.backbones.swin_block import WindowAttention
+from projects.maskformer.modeling.pixel_decoders.fpn import PyramidStep, resize_nearest
+from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 Terms = dict[str, tf.Tensor]
 Losses = Callable[[Any, Mapping[str, tf.Tensor]], Terms]

@@ -3,10 +3,10 @@
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.normalization import GroupNorm
-from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer
 from benchmarks.parity.defects.planting import at, setting, wrong
 from official.layers.normalization import BatchNorm
+from projects.maskformer.modeling.normalization import GroupNorm
+from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
 
 
 class BiasedBatchNorm(BatchNorm):

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.attention import Attention
-from benchmarks.parity.blocks.projection import Dense
-from benchmarks.parity.blocks.transformer import EncoderLayer
 from benchmarks.parity.cases.all import BLOCKS
 from benchmarks.parity.cases.transformer import SIZES
 from benchmarks.parity.defects.planting import Plant, at, weight_rules
 from official.checkpoints.rules import Ignore, Rule
 from official.parity.case import ParityCase
+from projects.maskformer.modeling.attention import Attention
+from projects.maskformer.modeling.projection import Dense
+from projects.maskformer.modeling.transformer import EncoderLayer
 
 
 class UnbiasedAttention(Attention):

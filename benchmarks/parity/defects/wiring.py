@@ -4,16 +4,16 @@ import math
 
 import tensorflow as tf
 
-from benchmarks.parity.blocks.decoder import TransformerDecoder
-from benchmarks.parity.blocks.heads import MaskHeads, MlpHead
-from benchmarks.parity.blocks.patches import PatchEmbedding
-from benchmarks.parity.blocks.projection import Dense
-from benchmarks.parity.blocks.resnet import Bottleneck, Stem
-from benchmarks.parity.blocks.swin import SwinBlock
-from benchmarks.parity.blocks.swin_backbone import Swin
-from benchmarks.parity.blocks.transformer import DecoderLayer, EncoderLayer
 from benchmarks.parity.defects.planting import at, exchanged, setting, transform, wrong
 from official.layers.convolution import ConvNorm
+from projects.maskformer.modeling.backbones.patches import PatchEmbedding
+from projects.maskformer.modeling.backbones.resnet import Bottleneck, Stem
+from projects.maskformer.modeling.backbones.swin import Swin
+from projects.maskformer.modeling.backbones.swin_block import SwinBlock
+from projects.maskformer.modeling.heads import MaskHeads, MlpHead
+from projects.maskformer.modeling.projection import Dense
+from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
+from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 
 class UnbiasedDense(Dense):

@@ -7,13 +7,14 @@ import torch
 from transformers import image_transforms
 from transformers.models.maskformer import modeling_maskformer
 
-from benchmarks.parity.blocks import losses, windows
-from benchmarks.parity.blocks.normalization import GroupNorm
-from benchmarks.parity.blocks.pixel_decoder import resize_nearest
+from benchmarks.parity.blocks import losses
 from benchmarks.parity.blocks.preprocess import DEVIATION, MEAN, preprocess
 from benchmarks.parity.blocks.training import clip_by_global_norm
 from benchmarks.parity.cases.all import BLOCKS, case
 from official.parity import session
+from projects.maskformer.modeling.backbones import windows
+from projects.maskformer.modeling.normalization import GroupNorm
+from projects.maskformer.modeling.pixel_decoders.fpn import resize_nearest
 
 RNG = np.random.default_rng(7)
 

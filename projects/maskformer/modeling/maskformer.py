@@ -5,9 +5,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.decoder import TransformerDecoder
-from benchmarks.parity.blocks.heads import MaskHeads
-from benchmarks.parity.blocks.pixel_decoder import PixelDecoder
+from projects.maskformer.modeling.heads import MaskHeads
+from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
+from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 
 class MaskFormer(tf_keras.Model):

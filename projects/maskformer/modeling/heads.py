@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.projection import Dense
+from projects.maskformer.modeling.projection import Dense
 
 
 class MlpHead(tf_keras.layers.Layer):

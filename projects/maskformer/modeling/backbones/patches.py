@@ -5,8 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.projection import Dense
-from benchmarks.parity.blocks.transformer import layer_norm
+from projects.maskformer.modeling.projection import Dense
+from projects.maskformer.modeling.transformer import layer_norm
 
 
 class PatchEmbedding(tf_keras.layers.Layer):

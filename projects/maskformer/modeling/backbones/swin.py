@@ -6,9 +6,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.patches import PatchEmbedding, PatchMerging
-from benchmarks.parity.blocks.swin import SwinBlock
-from benchmarks.parity.blocks.transformer import layer_norm
+from projects.maskformer.modeling.backbones.patches import PatchEmbedding, PatchMerging
+from projects.maskformer.modeling.backbones.swin_block import SwinBlock
+from projects.maskformer.modeling.transformer import layer_norm
 
 
 class SwinStage(tf_keras.layers.Layer):

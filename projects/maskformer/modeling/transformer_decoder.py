@@ -5,8 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.position import SinePosition
-from benchmarks.parity.blocks.transformer import DecoderLayer, layer_norm
+from projects.maskformer.modeling.position import SinePosition
+from projects.maskformer.modeling.transformer import DecoderLayer, layer_norm
 
 
 class TransformerDecoder(tf_keras.layers.Layer):

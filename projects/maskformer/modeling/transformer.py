@@ -5,9 +5,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.attention import Attention
-from benchmarks.parity.blocks.projection import Dense
 from official.layers.activations import ACTIVATIONS
+from projects.maskformer.modeling.attention import Attention
+from projects.maskformer.modeling.projection import Dense
 
 EPSILON = 1e-5  # Of every LayerNorm; Keras' own default is 1e-3.
 

@@ -5,10 +5,10 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks import windows
-from benchmarks.parity.blocks.attention import attend, merge_heads, split_heads
-from benchmarks.parity.blocks.projection import Dense
-from benchmarks.parity.blocks.transformer import Mlp, layer_norm
+from projects.maskformer.modeling.attention import attend, merge_heads, split_heads
+from projects.maskformer.modeling.backbones import windows
+from projects.maskformer.modeling.projection import Dense
+from projects.maskformer.modeling.transformer import Mlp, layer_norm
 
 MLP_RATIO = 4
 

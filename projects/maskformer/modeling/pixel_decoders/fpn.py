@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.parity.blocks.normalization import GroupNorm
 from official.layers.convolution import Conv2D
+from projects.maskformer.modeling.normalization import GroupNorm
 
 
 def resize_nearest(x: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -1,0 +1,1 @@
+"""Features to pixel embeddings: the pyramid, with and without a transformer encoder."""
