@@ -30,7 +30,7 @@ def of(array: np.ndarray, layout: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def vector(statistics: Statistics) -> np.ndarray:
-  """[320] figures of like magnitude; not a number where an entry is not finite."""
+  """[128] figures of like magnitude; not a number where an entry is not finite."""
   entries = max(statistics.count, 1.0)
   figures = np.concatenate([statistics.projections / np.sqrt(entries), statistics.samples])
   broken = statistics.nan + statistics.positive_infinite + statistics.negative_infinite

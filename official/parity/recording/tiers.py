@@ -11,8 +11,8 @@ from typing import Self
 
 import numpy as np
 
-PROJECTIONS = 64
-SAMPLES = 256
+PROJECTIONS = 32
+SAMPLES = 96
 _BLOCK = 4096  # Columns of the array as it is projected: one matrix product, no large random array.
 
 
@@ -37,9 +37,9 @@ class Statistics:
     maximum: largest.
     mean: mean.
     rms: root of the mean square.
-    projections: [64] sums of entries × fixed random weights of magnitude 0.5..1.5 (a product of a
+    projections: [32] sums of entries × fixed random weights of magnitude 0.5..1.5 (a product of a
       weight of the row and one of the column); entries that are not finite count as 0.
-    samples: [256] entries at fixed random places of the flat array (fewer where it is empty).
+    samples: [96] entries at fixed random places of the flat array (fewer where it is empty).
   """
 
   count: float
@@ -121,10 +121,10 @@ class _Totals:
 
 @functools.cache
 def _columns() -> np.ndarray:
-  return _weights(np.random.default_rng(0), _BLOCK)  # [4096, 64]
+  return _weights(np.random.default_rng(0), _BLOCK)  # [4096, 32]
 
 
 def _weights(random: np.random.Generator, rows: int) -> np.ndarray:
-  """[rows, 64], of either sign, never near zero: no entry can hide behind its weight."""
+  """[rows, 32], of either sign, never near zero: no entry can hide behind its weight."""
   signs = random.integers(0, 2, (rows, PROJECTIONS)) * 2 - 1
   return signs * random.uniform(0.5, 1.5, (rows, PROJECTIONS))

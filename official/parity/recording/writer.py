@@ -19,7 +19,7 @@ from official.parity.recording.appending import Appender
 from official.parity.recording.header import Contents, Entry, Header, TapInfo
 from official.parity.recording.tiers import Statistics, Tier
 
-_SMALL = 512  # Entries; smaller arrays are kept whole in the statistics tier.
+_SMALL = 128  # Entries; smaller arrays are kept whole in the statistics tier.
 _LARGE = 1 << 16  # Bytes; whether smaller arrays are in the file already is not looked for.
 _WHOLE_PHASES = ("init", "batch")  # Needed to run the candidate; the statistics tier keeps them.
 _HASHES = {"init": "parameters", "batch": "batch"}

@@ -207,7 +207,8 @@ class _Recording:
       if "postprocess" in stages:
         images.record_postprocess(writer, side, writer.outputs)
       if steps:
-        before = _states(lead, precision) if lead else None
+        whole = lead and self.tier == Tier.FULL  # Of figures alone, no step can start.
+        before = _states(lead, precision) if whole else None
         trajectory.record_steps(writer, side.trainer(), inputs, recorder.tensors, to_numpy, before)
 
 
