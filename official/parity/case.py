@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,6 +110,8 @@ class ParityCase:
     excuses: what is not compared.
     slots: names of optimizer slots, the original's → the candidate's.
     choices: names of outputs (of taps, of postprocess) that are discrete choices.
+    recorded: (precision, seed, directory) → a recording of the original, made in the directory
+      without running it. None: there is none.
   """
 
   name: str
@@ -122,3 +125,4 @@ class ParityCase:
   excuses: tuple[Excuse, ...] = ()
   slots: Mapping[str, str] = dataclasses.field(default_factory=dict)
   choices: tuple[str, ...] = ()
+  recorded: Callable[[str, int, Path], Path] | None = None

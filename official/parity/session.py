@@ -60,8 +60,8 @@ def run(
       `batch(seed + j - 1)`), and
       of whatever else is drawn.
     recording: made by `record` of the same case, precision and seed; the original is then not run,
-      and torch is not imported. None: the original is recorded in `workdir` and the recording is
-      removed afterwards.
+      and torch is not imported. None: `case.recorded`, or else the original is recorded; that is
+      done in `workdir`, and removed afterwards.
     workdir: where recordings are kept while the run lasts; None: the system's temporary directory.
     diagnoses: how many blames are diagnosed, first ones first; 0 diagnoses none.
     tell: is told what begins.
@@ -101,6 +101,8 @@ def examine(
   excuses = Excuses(case.excuses)
   with tempfile.TemporaryDirectory(prefix="parity-", dir=workdir) as name:
     directory = Path(name)
+    if recording is None and case.recorded:
+      recording = case.recorded(precision, seed, directory)
     if recording is None:
       recording = directory / "original.safetensors"
       record(case, recording, precision, stages=stages, steps=steps, seed=seed, tell=tell)

@@ -257,6 +257,19 @@ class TestRecording:
     with pytest.raises(UserError, match=r"toy\.golden\.safetensors"):
       run(toys.case(reference=None), precision="float32", recording=path)
 
+  def test_a_case_that_has_recordings_of_its_own(self):
+    asked = []
+
+    def recorded(precision, seed, directory):
+      asked.append((precision, seed))
+      path = directory / "kept.safetensors"
+      session.record(toys.case(), path, precision, stages=["forward"], seed=seed)
+      return path
+
+    case = dataclasses.replace(toys.case(reference=None), recorded=recorded)
+    assert run(case, seed=3).same
+    assert asked == [("float64", 3)]
+
   def test_only_what_was_recorded(self, tmp_path):
     path = tmp_path / "toy.safetensors"
     session.record(toys.case(), path, stages=["forward"])
