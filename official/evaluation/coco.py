@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import hotcoco
 import numpy as np
@@ -83,13 +84,29 @@ class CocoBoxEvaluator:
 
   def evaluate(self) -> dict[str, float]:
     """The 12 figures of `METRICS`, each in 0..1, or −1 where no object is of that size."""
-    with contextlib.redirect_stdout(io.StringIO()):
-      truth = hotcoco.COCO(self.ground_truth())
-      evaluation = hotcoco.COCOeval(truth, truth.load_res(self.results()), "bbox")
-      evaluation.evaluate()
-      evaluation.accumulate()
-      evaluation.summarize()
-    return {name: float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
+    return summarize(self.ground_truth(), self.results(), "bbox")
+
+
+def summarize(
+  ground_truth: dict[str, list], results: np.ndarray | list[dict[str, Any]], iou_type: str
+) -> dict[str, float]:
+  """COCO's 12 figures.
+
+  Args:
+    ground_truth: a COCO instances data set.
+    results: detections as COCO's results, or boxes [n, 7] as `CocoBoxEvaluator.results` has them.
+    iou_type: `bbox` or `segm`.
+
+  Returns:
+    the figures of `METRICS`, each in 0..1, or −1 where no object is of that size.
+  """
+  with contextlib.redirect_stdout(io.StringIO()):
+    truth = hotcoco.COCO(ground_truth)
+    evaluation = hotcoco.COCOeval(truth, truth.load_res(results), iou_type)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+  return {name: float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
 
 
 def yxyx_to_xywh(boxes: np.ndarray) -> np.ndarray:
