@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-_BENCHMARKS = ("convert", "pipeline", "train_step")
+_BENCHMARKS = ("convert", "panoptic", "pipeline", "train_step")
 
 
 def main() -> int:
