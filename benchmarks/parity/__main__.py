@@ -28,9 +28,9 @@ def main() -> int:
     if not judgement.explained or not judgement.located:
       print(" | ".join(table.row(judgement)), "|", judgement.note, flush=True)
   clean = [] if arguments.only else runs.run_clean(catalogue.CLEAN, arguments.workers)
-  for run in clean:
-    if run.alarm:
-      print(" | ".join(map(str, dataclasses.astuple(run))), flush=True)
+  for each in clean:
+    if each.alarm:
+      print(" | ".join(map(str, dataclasses.astuple(each))), flush=True)
   totals = table.Totals.of(judgements, clean)
   print_table("parity: the checker checked", ["", "measured", "bar"], totals.rows())
   print(f"{(time.monotonic() - began) / 60:.0f} minutes")
