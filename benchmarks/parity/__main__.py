@@ -1,6 +1,7 @@
 """Runs all planted defects and clean runs, prints the totals and writes the table."""
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -23,11 +24,14 @@ def main() -> int:
   began = time.monotonic()
   chosen = [d.title for d in catalogue.DEFECTS if arguments.only in f"{d.title} {d.cause}"]
   judgements = runs.run_defects(chosen, arguments.workers)
-  clean = [] if arguments.only else runs.run_clean(catalogue.CLEAN, arguments.workers)
-  totals = table.Totals.of(judgements, clean)
   for judgement in judgements:
     if not judgement.explained or not judgement.located:
-      print(" | ".join(table.row(judgement)))
+      print(" | ".join(table.row(judgement)), "|", judgement.note, flush=True)
+  clean = [] if arguments.only else runs.run_clean(catalogue.CLEAN, arguments.workers)
+  for each in clean:
+    if each.alarm:
+      print(" | ".join(map(str, dataclasses.astuple(each))), flush=True)
+  totals = table.Totals.of(judgements, clean)
   print_table("parity: the checker checked", ["", "measured", "bar"], totals.rows())
   print(f"{(time.monotonic() - began) / 60:.0f} minutes")
   if not arguments.only:

@@ -80,6 +80,8 @@ def judge(defect: Defect, case: ParityCase, seed: int, recording: Path | None = 
     result = session.run(defect.plant(case), stages=stages, seed=seed, recording=recording)
   except UserError as error:
     return dataclasses.replace(wanted, note=f"refused: {error}", seconds=time.monotonic() - began)
+  except Exception as error:  # A crash is a miss, and the other runs go on.
+    return dataclasses.replace(wanted, note=f"crashed: {error!r}", seconds=time.monotonic() - began)
   found = _found(result)
   return dataclasses.replace(wanted, **found, seconds=time.monotonic() - began)
 
@@ -131,6 +133,8 @@ def judge_clean(case: ParityCase, name: str, precision: str, seed: int) -> Clean
     alarm = _alarm(session.run(case, precision, seed=seed))
   except UserError as error:
     alarm = f"refused: {error}"
+  except Exception as error:  # A crash is an alarm, and the other runs go on.
+    alarm = f"crashed: {error!r}"
   return Clean(name, precision, seed, alarm, time.monotonic() - began)
 
 

@@ -110,7 +110,7 @@ class Comparison:
       matches,
       runs.pinned,
       runs.forced,
-      twins=runs.free_twins if low and not runs.full else tuple,
+      twins=tuple if low and runs.full else runs.free_twins,
       forced_twins=runs.forced_twins if low else tuple,
     )
     return ties.settled(judged, self._choices, runs, self.original) if self._choices else judged

@@ -97,15 +97,22 @@ class Postprocess:
       {Key("postprocess", "array", name): np.asarray(array) for name, array in made.items()}
     )
 
-  def _given(self) -> dict[str, np.ndarray] | None:
-    """The original's outputs as the candidate's; None where some have no pair."""
-    comparison, found = self._comparison, {}
+  def _given(self) -> Arrays | None:
+    """The original's outputs as the candidate's; those that have no pair are its own.
+
+    None where none has a pair.
+    """
+    own = self._comparison.free
+    outputs = {
+      images.leaf_of(name): own.read(Key("eval", "output", name))
+      for name in own.names("eval", "output")
+      if images.is_own(name)
+    }
     for judged in self._outputs:
-      ours = judged.match.candidate(comparison.free)
-      array = judged.match.original(comparison.original.own, ours.shape)
-      found[images.leaf_of(judged.match.name)] = array
-    names = [name for name in comparison.free.names("eval", "output") if images.is_own(name)]
-    return found if len(found) == len(names) else None
+      leaf = images.leaf_of(judged.match.name)
+      array = judged.match.original(self._comparison.original.own, outputs[leaf].shape)
+      outputs[leaf] = array.astype(outputs[leaf].dtype)
+    return outputs if self._outputs else None
 
 
 def _tied(judged: Judged) -> Judged:

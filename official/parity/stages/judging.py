@@ -65,14 +65,15 @@ class Judge:
       candidate: the candidate's own recording.
       forced: the one with the original's values fed to each layer; None where there is none.
       twins: makes recordings as `candidate`, all but the first with their inputs moved by a few
-        roundings; called only where something differs.
+        roundings; called only where something differs end to end and nothing by itself.
       forced_twins: makes such recordings as `forced`.
     """
     matches = list(matches)
     excused = {id(m): r for m in matches if (r := self._excuse(m))}
     compared = [match for match in matches if id(match) not in excused]
-    free = self._verdicts(compared, candidate, twins)
     alone = self._verdicts(compared, forced, forced_twins) if forced else {}
+    sound = all(found.status.passes for found in alone.values())
+    free = self._verdicts(compared, candidate, twins if sound else tuple)
     judged = []
     for match in matches:
       if reason := excused.get(id(match)):

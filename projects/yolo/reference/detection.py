@@ -7,6 +7,7 @@ the threshold.
 import functools
 from collections.abc import Callable, Mapping
 
+import ml_dtypes
 import numpy as np
 import torch
 
@@ -49,6 +50,8 @@ def detect(
 
 def _decoded(outputs: np.ndarray, level: int, head: Yolo) -> tuple[np.ndarray, np.ndarray]:
   """Boxes [b, n, 4] xywh in pixels and scores [b, n, classes]; places by row, column, anchor."""
+  if outputs.dtype == ml_dtypes.bfloat16:  # Boxes in pixels want more digits.
+    outputs = outputs.astype(np.float32)
   tensor = torch.tensor(outputs).permute(0, 2, 3, 1, 4)  # [b, h, w, anchors, 5 + classes]
   rows, columns = torch.meshgrid(*map(torch.arange, tensor.shape[1:3]), indexing="ij")
   cells = torch.stack([columns, rows], dim=-1)[:, :, None]
