@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-_BENCHMARKS = ("convert", "panoptic", "pipeline", "train_step")
+_BENCHMARKS = ("convert", "panoptic", "pipeline", "recording", "train_step", "whole_network")
 
 
 def main() -> int:

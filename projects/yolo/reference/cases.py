@@ -1,10 +1,11 @@
 """Parity cases of the variants: our networks against a Darknet in PyTorch.
 
-Full width, 80 classes, two images of 64². Neither PyTorch nor TensorFlow is needed until a side is
+Full width, 80 classes. Neither PyTorch nor TensorFlow is needed until a side is
 made.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ CLASSES = 80
 # What an experiment of 300 epochs does, within ten steps: rising, falling, averaging.
 SCHEDULE = {"warmup_steps": 4, "decay_steps": 20, "average_decay": 0.4}
 
-_IMAGES, _OBJECTS, _PADDING = 2, 6, 2
+_OBJECTS, _PADDING = 6, 2
 # A part of the photograph that shrinks by 2: means of bytes that are exact in float32, as rounding
 # them to bytes would else turn noise into differences.
 _PHOTOGRAPH = (slice(96), slice(128))
@@ -49,25 +50,30 @@ _PAIRS = {
 }
 
 
-def parity_cases() -> Mapping[str, ParityCase]:
-  """The cases by variant."""
-  return {variant: _case(variant, pair) for variant, pair in _PAIRS.items()}
+def parity_cases(input_size: int = INPUT_SIZE, images: int = 2) -> Mapping[str, ParityCase]:
+  """The cases by variant.
+
+  Args:
+    input_size: side of the input in pixels, a multiple of 32.
+    images: how many are in a batch.
+  """
+  return {variant: _case(variant, pair, input_size, images) for variant, pair in _PAIRS.items()}
 
 
-def _case(variant: str, pair: _Pair) -> ParityCase:
+def _case(variant: str, pair: _Pair, input_size: int, images: int) -> ParityCase:
   cfg = Path(__file__).parent / "cfg" / pair.cfg
   rules = of_variant(get_variant(variant), read_cfg(cfg)[1:])
 
   def reference(precision: str, seed: int) -> Side:
     from projects.yolo.reference.original import Original
 
-    original = Original(pair.cfg, pair.gain, SCHEDULE, INPUT_SIZE, precision, seed)
+    original = Original(pair.cfg, pair.gain, SCHEDULE, input_size, precision, seed)
     return _cropping(original.side())
 
   def candidate(precision: str) -> Side:
     from projects.yolo.reference.candidate import Candidate
 
-    return _cropping(Candidate(pair.experiment, SCHEDULE, INPUT_SIZE, precision).side())
+    return _cropping(Candidate(pair.experiment, SCHEDULE, input_size, precision).side())
 
   return ParityCase(
     name=f"yolo/{variant}",
@@ -75,7 +81,7 @@ def _case(variant: str, pair: _Pair) -> ParityCase:
     candidate=candidate,
     weights=rules.weights,
     taps=rules.taps,
-    batch=batch,
+    batch=functools.partial(batch, input_size, images),
     layouts={4: "b c h w -> b h w c", 5: "b a h w n -> b h w a n"},
     excuses=rules.excuses,
     choices=("classes", "count"),
@@ -86,17 +92,17 @@ def _cropping(side: Side) -> Side:
   return dataclasses.replace(side, preprocess=lambda image: side.preprocess(image[_PHOTOGRAPH]))
 
 
-def batch(seed: int) -> Arrays:
-  """Images [b, 3, h, w] in 0..1 and objects of all sizes, with padding behind."""
+def batch(input_size: int, images: int, seed: int) -> Arrays:
+  """Images [b, 3, s, s] in 0..1 and objects of all sizes, with padding behind."""
   rng = np.random.default_rng(seed)
-  corner = rng.uniform(0, 0.7, [_IMAGES, _OBJECTS, 2])
-  sides = np.exp(rng.uniform(np.log(0.08), np.log(0.9), [_IMAGES, _OBJECTS, 2]))
+  corner = rng.uniform(0, 0.7, [images, _OBJECTS, 2])
+  sides = np.exp(rng.uniform(np.log(0.08), np.log(0.9), [images, _OBJECTS, 2]))
   boxes = np.concatenate([corner, np.minimum(corner + sides, 1)], axis=-1)
   padding = [[0, 0], [0, _PADDING]]
-  classes = rng.integers(0, CLASSES, [_IMAGES, _OBJECTS])
+  classes = rng.integers(0, CLASSES, [images, _OBJECTS])
   return {
-    "images": rng.random([_IMAGES, 3, INPUT_SIZE, INPUT_SIZE]),
+    "images": rng.random([images, 3, input_size, input_size]),
     "boxes": np.pad(boxes, [*padding, [0, 0]]),
     "classes": np.pad(classes, padding, constant_values=-1).astype(np.int32),
-    "valid": np.pad(np.ones([_IMAGES, _OBJECTS], bool), padding),
+    "valid": np.pad(np.ones([images, _OBJECTS], bool), padding),
   }
