@@ -13,7 +13,7 @@ from official.cli.errors import UserError
 from official.parity.case import STAGES, ParityCase, Side
 from official.parity.comparing.excuses import Excuses
 from official.parity.comparing.layouts import LayoutError
-from official.parity.diagnosis.transfers import diagnose_transfer
+from official.parity.diagnosis.hypotheses.transfers import diagnose_transfer
 from official.parity.recording import disk
 from official.parity.report.arrays import BlamedArrays, finding_key
 from official.parity.result import Blame, Finding, Result, Stage, Status

@@ -21,7 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from official.parity.diagnosis import (
+from official.parity.diagnosis.causes import CAUSES
+from official.parity.diagnosis.evidence import (
+  Arrays,
+  LayerEvidence,
+  LossEvidence,
+  OptimizerEvidence,
+  PreprocessEvidence,
+  StatisticsEvidence,
+)
+from official.parity.diagnosis.hypotheses import (
   activations,
   attention,
   convolution,
@@ -43,15 +52,6 @@ from official.parity.diagnosis import (
   weights,
   windows,
   wiring,
-)
-from official.parity.diagnosis.causes import CAUSES
-from official.parity.diagnosis.evidence import (
-  Arrays,
-  LayerEvidence,
-  LossEvidence,
-  OptimizerEvidence,
-  PreprocessEvidence,
-  StatisticsEvidence,
 )
 from official.parity.diagnosis.subject import Subject, Trial, error_of
 from official.parity.result import Diagnosis

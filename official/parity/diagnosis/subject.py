@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from official.parity.comparing import measures, verdict
 from official.parity.diagnosis.evidence import LayerEvidence
-from official.parity.diagnosis.program import Edits, Program, Ref
-from official.parity.diagnosis.tracing import trace
+from official.parity.diagnosis.program.program import Edits, Program, Ref
+from official.parity.diagnosis.program.tracing import trace
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import is_float
-from official.parity.diagnosis.program import Program, Ref
-from official.parity.diagnosis.resizing import WAYS, Resize, cause, resize
+from official.parity.diagnosis.hypotheses.resizing import WAYS, Resize, cause, resize
+from official.parity.diagnosis.program.graphs import is_float
+from official.parity.diagnosis.program.program import Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 _ROUNDING = 1e-5  # TensorFlow's resizing computes in float32.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import Tensors, execute
+from official.parity.diagnosis.program.execution import Tensors, execute
 
 
 class Ref(NamedTuple):
@@ -189,7 +189,7 @@ class Program:
     return ""
 
 
-_TRACER = "official/parity/diagnosis/tracing.py"
+_TRACER = "official/parity/diagnosis/program/tracing.py"
 _LIBRARIES = ("site-packages", "/lib/python3", "<")
 
 

@@ -9,15 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from official.parity.diagnosis.evidence import LayerEvidence, LossEvidence
-from official.parity.diagnosis.execution import Tensors, attributes, execute, run
-from official.parity.diagnosis.graphs import (
-  Edge,
-  after,
-  is_data,
-  scalar_edges,
-  with_input,
-)
-from official.parity.diagnosis.program import (
+from official.parity.diagnosis.hypotheses.solving import name, solve
+from official.parity.diagnosis.program.execution import Tensors, attributes, execute, run
+from official.parity.diagnosis.program.graphs import Edge, after, is_data, scalar_edges, with_input
+from official.parity.diagnosis.program.program import (
   Edit,
   Edits,
   Function,
@@ -27,7 +22,6 @@ from official.parity.diagnosis.program import (
   Ref,
   replace,
 )
-from official.parity.diagnosis.solving import name, solve
 from official.parity.diagnosis.subject import Subject, Trial
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from official.parity.diagnosis import recipes
 from official.parity.diagnosis.evidence import Arrays, OptimizerEvidence
-from official.parity.diagnosis.recipes import Recipe, Step, same
-from official.parity.diagnosis.solving import name
+from official.parity.diagnosis.hypotheses import recipes
+from official.parity.diagnosis.hypotheses.recipes import Recipe, Step, same
+from official.parity.diagnosis.hypotheses.solving import name
 from official.parity.diagnosis.subject import Trial
 
 

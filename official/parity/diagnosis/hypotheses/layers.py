@@ -9,13 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.activations import recognize
 from official.parity.diagnosis.evidence import Neighbour
-from official.parity.diagnosis.execution import Tensors
-from official.parity.diagnosis.graphs import after
-from official.parity.diagnosis.program import Call, Edits, Function, Look, Node, Program, Ref
+from official.parity.diagnosis.hypotheses.activations import recognize
+from official.parity.diagnosis.hypotheses.wiring import ends, flowing, sources
+from official.parity.diagnosis.program.execution import Tensors
+from official.parity.diagnosis.program.graphs import after
+from official.parity.diagnosis.program.program import (
+  Call,
+  Edits,
+  Function,
+  Look,
+  Node,
+  Program,
+  Ref,
+)
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.wiring import ends, flowing, sources
 
 _CAUSES = (
   ("norm", "normalization"),

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import attributes, execute, run
-from official.parity.diagnosis.program import Edit, Node, Program, Ref
+from official.parity.diagnosis.program.execution import attributes, execute, run
+from official.parity.diagnosis.program.program import Edit, Node, Program, Ref
 
 # Change the shape, order or dtype of values, but not the values.
 SHAPING = frozenset(

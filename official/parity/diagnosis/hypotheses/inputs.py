@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import after
-from official.parity.diagnosis.program import Function, Ref, replace
+from official.parity.diagnosis.program.graphs import after
+from official.parity.diagnosis.program.program import Function, Ref, replace
 from official.parity.diagnosis.subject import Subject, Trial
 
 _STATISTICS = {

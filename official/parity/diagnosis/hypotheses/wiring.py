@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import Tensors, execute
-from official.parity.diagnosis.graphs import is_data, is_float, make, order_cause
-from official.parity.diagnosis.program import Edits, Look, Node, Program, Ref
+from official.parity.diagnosis.program.execution import Tensors, execute
+from official.parity.diagnosis.program.graphs import is_data, is_float, make, order_cause
+from official.parity.diagnosis.program.program import Edits, Look, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 MANY = 4  # Of more parts only exchanges of two, rotations and the reversal are tried.

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import attributes, execute, run
-from official.parity.diagnosis.program import Edits, Node, Program, Ref
+from official.parity.diagnosis.program.execution import attributes, execute, run
+from official.parity.diagnosis.program.program import Edits, Node, Program, Ref
+from official.parity.diagnosis.program.tracing import trace
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.tracing import trace
 
 _LOW = (tf.float32, tf.bfloat16, tf.float16)
 _LOW_ENUMS = {dtype.as_datatype_enum for dtype in _LOW}

@@ -9,7 +9,7 @@ import tf_keras
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from official.parity.diagnosis.program import Call, Node, Program, Ref
+from official.parity.diagnosis.program.program import Call, Node, Program, Ref
 from official.parity.recorders.structures import leaves
 
 

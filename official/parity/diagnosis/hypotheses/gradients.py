@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from official.parity.diagnosis.evidence import LayerEvidence
-from official.parity.diagnosis.execution import Tensors, execute
-from official.parity.diagnosis.graphs import Edge, after, is_data
-from official.parity.diagnosis.program import Edit, Edits, Look, Ref
-from official.parity.diagnosis.solving import name
+from official.parity.diagnosis.hypotheses.solving import name
+from official.parity.diagnosis.program.execution import Tensors, execute
+from official.parity.diagnosis.program.graphs import Edge, after, is_data
+from official.parity.diagnosis.program.program import Edit, Edits, Look, Ref
+from official.parity.diagnosis.program.tracing import call
 from official.parity.diagnosis.subject import Subject, Trial, error_of
-from official.parity.diagnosis.tracing import call
 from official.parity.recorders.structures import leaves
 
 _STOPS = ("StopGradient", "PreventGradient")

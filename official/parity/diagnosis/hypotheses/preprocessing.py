@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from official.parity.diagnosis.evidence import PreprocessEvidence
-from official.parity.diagnosis.resizing import WAYS, Resize, cause, resize
-from official.parity.diagnosis.solving import name
+from official.parity.diagnosis.hypotheses.resizing import WAYS, Resize, cause, resize
+from official.parity.diagnosis.hypotheses.solving import name
 from official.parity.diagnosis.subject import Trial
 
 ROUNDINGS = ("", "once", "twice")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from official.parity.diagnosis.evidence import StatisticsEvidence
-from official.parity.diagnosis.solving import name
+from official.parity.diagnosis.hypotheses.solving import name
 from official.parity.diagnosis.subject import Trial
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import (
+from official.parity.diagnosis.hypotheses.solving import name, solve
+from official.parity.diagnosis.program.graphs import (
   CONVOLUTIONS,
   PRODUCTS,
   Edge,
@@ -16,8 +17,7 @@ from official.parity.diagnosis.graphs import (
   scalar_edges,
   with_input,
 )
-from official.parity.diagnosis.program import Edits, Program, Ref
-from official.parity.diagnosis.solving import name, solve
+from official.parity.diagnosis.program.program import Edits, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 Activation = Callable[[tf.Tensor], tf.Tensor]

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import CONVOLUTIONS, PRODUCTS, after
-from official.parity.diagnosis.program import Edits, Program, Ref, replace
+from official.parity.diagnosis.hypotheses.wiring import ends
+from official.parity.diagnosis.program.graphs import CONVOLUTIONS, PRODUCTS, after
+from official.parity.diagnosis.program.program import Edits, Program, Ref, replace
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.wiring import ends
 
 _PROJECTIONS = ("query", "key", "value", "q_", "k_", "v_", "qkv", "wq", "wk", "wv")
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import Tensors, attributes, run
-from official.parity.diagnosis.graphs import consumers
-from official.parity.diagnosis.program import Edit, Look, Node, Program, Ref
+from official.parity.diagnosis.program.execution import Tensors, attributes, run
+from official.parity.diagnosis.program.graphs import consumers
+from official.parity.diagnosis.program.program import Edit, Look, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 FORWARD = ("Conv2D", "DepthwiseConv2dNative")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.program import Edits
+from official.parity.diagnosis.program.program import Edits
 from official.parity.diagnosis.subject import Subject
 
 ROUNDS = 12

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis.convolution import Pads, _other_pads, current_pads
-from official.parity.diagnosis.execution import attributes, run
-from official.parity.diagnosis.program import Edit, Node
+from official.parity.diagnosis.hypotheses.convolution import Pads, _other_pads, current_pads
+from official.parity.diagnosis.program.execution import attributes, run
+from official.parity.diagnosis.program.program import Edit, Node
 from official.parity.diagnosis.subject import Subject, Trial
 
 _REDUCTIONS = ("Max", "Mean", "Sum", "Min")

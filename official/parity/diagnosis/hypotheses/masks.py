@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.attention import score_places
-from official.parity.diagnosis.graphs import after
-from official.parity.diagnosis.program import Edits, Function, Program, Ref
+from official.parity.diagnosis.hypotheses.attention import score_places
+from official.parity.diagnosis.hypotheses.wiring import ends
+from official.parity.diagnosis.program.graphs import after
+from official.parity.diagnosis.program.program import Edits, Function, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.wiring import ends
 
 FORBIDDEN = (-np.inf, -1e9, -100.0, -1e4)  # What people add to scores that must not count.
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis import wiring
-from official.parity.diagnosis.graphs import (
+from official.parity.diagnosis.hypotheses import wiring
+from official.parity.diagnosis.hypotheses.solving import name, solve
+from official.parity.diagnosis.program.graphs import (
   PRODUCTS,
   SHAPING,
   after,
@@ -16,8 +17,7 @@ from official.parity.diagnosis.graphs import (
   scalar_edges,
   with_input,
 )
-from official.parity.diagnosis.program import Edits, Program, Ref
-from official.parity.diagnosis.solving import name, solve
+from official.parity.diagnosis.program.program import Edits, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 SOFTMAX = ("Softmax", "LogSoftmax")

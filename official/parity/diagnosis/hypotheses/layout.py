@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import after, is_float, order_cause
-from official.parity.diagnosis.program import Edit, Node, Program, Ref
+from official.parity.diagnosis.program.graphs import after, is_float, order_cause
+from official.parity.diagnosis.program.program import Edit, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 MOST = 24  # Orders of one value's axes that are tried.

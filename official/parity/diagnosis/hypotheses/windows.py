@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import execute
-from official.parity.diagnosis.graphs import after
-from official.parity.diagnosis.program import Edit, Edits, Node, Program, Ref
+from official.parity.diagnosis.program.execution import execute
+from official.parity.diagnosis.program.graphs import after
+from official.parity.diagnosis.program.program import Edit, Edits, Node, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
 
 _FORBIDDEN = (-np.inf, -1e9, -100.0)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import ml_dtypes
 import numpy as np
 
-from official.parity.diagnosis.graphs import order_cause
-from official.parity.diagnosis.solving import name
+from official.parity.diagnosis.hypotheses.solving import name
+from official.parity.diagnosis.program.graphs import order_cause
 from official.parity.diagnosis.subject import Subject, Trial
 
 FEWEST = 8  # Values that a fitted number must explain before it counts.

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from official.parity.diagnosis.execution import Tensors
-from official.parity.diagnosis.graphs import (
+from official.parity.diagnosis.hypotheses.solving import name, solve
+from official.parity.diagnosis.hypotheses.wiring import ends, sources
+from official.parity.diagnosis.program.execution import Tensors
+from official.parity.diagnosis.program.graphs import (
   SHAPING,
   Edge,
   after,
@@ -22,7 +24,7 @@ from official.parity.diagnosis.graphs import (
   with_attributes,
   with_input,
 )
-from official.parity.diagnosis.program import (
+from official.parity.diagnosis.program.program import (
   Edit,
   Edits,
   Function,
@@ -32,9 +34,7 @@ from official.parity.diagnosis.program import (
   Ref,
   replace,
 )
-from official.parity.diagnosis.solving import name, solve
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.wiring import ends, sources
 
 _ROOTS = frozenset({"Rsqrt", "Sqrt", "Pow"})
 _SHIFTS = SHAPING | {"Add", "AddV2", "Maximum"}

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from official.parity.diagnosis.graphs import (
+from official.parity.diagnosis.hypotheses.solving import name, solve
+from official.parity.diagnosis.hypotheses.wiring import ends, sources
+from official.parity.diagnosis.program.graphs import (
   LINEAR,
   SINES,
   Edge,
@@ -18,10 +20,8 @@ from official.parity.diagnosis.graphs import (
   scalar_edges,
   with_input,
 )
-from official.parity.diagnosis.program import Edits, Program, Ref
-from official.parity.diagnosis.solving import name, solve
+from official.parity.diagnosis.program.program import Edits, Program, Ref
 from official.parity.diagnosis.subject import Subject, Trial
-from official.parity.diagnosis.wiring import ends, sources
 
 _FACTORS = ("Mul", "RealDiv", "Pow")
 _WAVE_SCALES = (math.tau, math.pi, 1 / math.tau, 1 / math.pi, 1.0, 2.0, 0.5, 1e4, 1e3, 100.0, 20.0)

@@ -1,0 +1,1 @@
+"""The mistakes that are tried, a family a file: each is undone, and the gap measured again."""
