@@ -17,24 +17,28 @@ from official.layers.normalization import BatchNorm
 class Conv2D(tf_keras.layers.Conv2D):
   """`tf_keras.layers.Conv2D` with symmetric zero padding of (kernel − 1) // 2; kernel is odd.
 
-  `padding="valid"` pads nothing. The kernel is [k, k, c / groups, filters] whatever the groups, and
-  every kind of group has a gradient on every device.
+  A dilated kernel is padded by that times the dilation; `padding="valid"` pads nothing. The kernel
+  is [k, k, c / groups, filters] whatever the groups, and every kind of group has a gradient on
+  every device.
   """
 
   def __init__(self, filters: int, kernel_size: int, strides: int = 1, **kwargs: Any) -> None:
     super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs})
 
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    each_side = 0 if self.padding == "valid" else (self.kernel_size[0] - 1) // 2
+    reach = self.dilation_rate[0] * (self.kernel_size[0] - 1) // 2
+    each_side = 0 if self.padding == "valid" else reach
     padding = [[0, 0], [each_side] * 2, [each_side] * 2, [0, 0]]
+    dilations = self.dilation_rate
     if self.groups == 1:
-      return tf.nn.conv2d(inputs, kernel, self.strides, padding)
+      return tf.nn.conv2d(inputs, kernel, self.strides, padding, dilations=dilations)
     if kernel.shape[2] == 1:
       apart = tf.reshape(kernel, [*self.kernel_size, self.groups, self.filters // self.groups])
-      return tf.nn.depthwise_conv2d(inputs, apart, [1, *self.strides, 1], padding)
+      return tf.nn.depthwise_conv2d(inputs, apart, [1, *self.strides, 1], padding, None, dilations)
     # TensorFlow has no gradient of grouped convolutions on CPUs.
     pairs = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
-    return tf.concat([tf.nn.conv2d(x, k, self.strides, padding) for x, k in pairs], -1)
+    convolved = [tf.nn.conv2d(x, k, self.strides, padding, dilations=dilations) for x, k in pairs]
+    return tf.concat(convolved, -1)
 
   def _jit_compiled_convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     # Keras has XLA compile every grouped convolution by itself; ours runs as it is.
@@ -56,6 +60,8 @@ class ConvNorm(tf_keras.layers.Layer):
     epsilon: of the BatchNorm.
     groups: of channels that are convolved apart.
     padding: "same" or "valid", see `Conv2D`.
+    dilation: of both axes.
+    kernel_initializer: of the kernel; None: PyTorch's default, uniform in ±1 / √(c · kernel²).
   """
 
   def __init__(
@@ -68,9 +74,13 @@ class ConvNorm(tf_keras.layers.Layer):
     epsilon: float = 1e-5,
     groups: int = 1,
     padding: str = "same",
+    dilation: int = 1,
+    kernel_initializer: Any = None,
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
+    pytorch = tf_keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    initializer = tf_keras.initializers.get(kernel_initializer or pytorch)
     self._config = {
       "filters": filters,
       "kernel_size": kernel_size,
@@ -80,6 +90,8 @@ class ConvNorm(tf_keras.layers.Layer):
       "epsilon": epsilon,
       "groups": groups,
       "padding": padding,
+      "dilation": dilation,
+      "kernel_initializer": tf_keras.initializers.serialize(initializer),
     }
     self.conv = Conv2D(
       filters,
@@ -87,13 +99,17 @@ class ConvNorm(tf_keras.layers.Layer):
       strides,
       groups=groups,
       padding=padding,
+      dilation_rate=dilation,
       use_bias=False,
-      kernel_initializer=tf_keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+      kernel_initializer=initializer,
       dtype=self.dtype_policy,
       name="conv",
     )
-    self.norm = BatchNorm(momentum, epsilon, dtype=self.dtype_policy, name="norm")
+    self.norm = self._make_norm(momentum, epsilon)
     self.activation = ACTIVATIONS[activation]
+
+  def _make_norm(self, momentum: float, epsilon: float) -> tf_keras.layers.Layer:
+    return BatchNorm(momentum, epsilon, dtype=self.dtype_policy, name="norm")
 
   def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     return self.activation(self.norm(self.conv(inputs), training=training))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 _GOLDEN_RATIO = 0.618034  # Steps of it spread hues evenly, however many classes there are.
 
 
@@ -55,32 +57,45 @@ def truth_to_boxes(truth: dict[str, np.ndarray], names: Sequence[str]) -> list[B
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Box], min_side: int = 320) -> Image.Image:
   """Draws boxes on a copy of `image` [h, w, 3] uint8; small images are enlarged to be legible."""
-  picture = Image.fromarray(image)
-  zoom = max(1, -(-min_side // min(picture.size)))
-  picture = picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+  zoom = enlargement(image.shape, min_side)
+  picture = Image.fromarray(image.repeat(zoom, axis=0).repeat(zoom, axis=1))
   draw = ImageDraw.Draw(picture)
   line = max(2, min(picture.size) // 250)
-  font = ImageFont.load_default(max(11, min(picture.size) // 32))
+  font = label_font(picture)
   for box in boxes:
     ymin, xmin, ymax, xmax = (zoom * side for side in box.yxyx)
     colour = class_colour(box.class_index)
     corners = (xmin, ymin, max(xmin, xmax), max(ymin, ymax))
     draw.rectangle(corners, outline=colour, width=line)
-    _draw_label(draw, (xmin, ymin), box.label, colour, font)
+    draw_label(draw, (xmin, ymin), box.label, colour, font)
   return picture
 
 
-def _draw_label(
+def enlargement(shape: tuple[int, ...], min_side: int) -> int:
+  """The whole factor by which an image [h, w, ...] is enlarged to have sides of `min_side`."""
+  return max(1, -(-min_side // min(shape[:2])))
+
+
+def label_font(picture: Image.Image) -> Font:
+  """The font of labels, sized for the picture."""
+  return ImageFont.load_default(max(11, min(picture.size) // 32))
+
+
+def draw_label(
   draw: ImageDraw.ImageDraw,
   corner: tuple[float, float],
   label: str,
   colour: tuple[int, int, int],
-  font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+  font: Font,
 ) -> None:
   """Text on a plate of the box's colour, above the corner, or below it at the image's edge."""
   left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
   x, y = max(corner[0], 0), corner[1] - (bottom - top) - 4
   y = y if y >= 0 else corner[1]
   draw.rectangle((x, y, x + right - left + 4, y + bottom - top + 4), fill=colour)
-  ink = "black" if sum(colour) > 380 else "white"
-  draw.text((x + 2 - left, y + 2 - top), label, fill=ink, font=font)
+  draw.text((x + 2 - left, y + 2 - top), label, fill=ink_on(colour), font=font)
+
+
+def ink_on(colour: tuple[int, int, int]) -> str:
+  """The colour of text that is legible on `colour`."""
+  return "black" if sum(colour) > 380 else "white"

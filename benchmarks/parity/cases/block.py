@@ -13,9 +13,9 @@ import tf_keras
 import torch
 
 from benchmarks.parity.cases import preprocess, training
-from benchmarks.parity.cases.correspondence import Same, taps, weights
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse, ParityCase, Side
+from projects.maskformer.reference.correspondence import Same, taps, weights
 
 _RATES = (Excuse("rate/learning_rate.{group}", "groups of ours share a rate, times a factor"),)
 LAYOUTS = {4: "b c h w -> b h w c"}

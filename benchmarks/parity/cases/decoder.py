@@ -4,7 +4,6 @@ from transformers.models.maskformer.configuration_maskformer import MaskFormerCo
 from transformers.models.maskformer.modeling_maskformer import MaskFormerTransformerModule
 
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.resnet import resnet_config
 from benchmarks.parity.cases.transformer import (
   ACTIVATION_INSIDE,
@@ -14,6 +13,7 @@ from benchmarks.parity.cases.transformer import (
 )
 from official.parity.case import Excuse
 from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 QUERIES, DEPTH = 7, 2
 

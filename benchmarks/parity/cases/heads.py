@@ -3,8 +3,8 @@
 from transformers.models.maskformer.modeling_maskformer import MaskformerMLPPredictionHead
 
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, excuses
 from projects.maskformer.modeling.heads import MlpHead
+from projects.maskformer.reference.correspondence import Same, excuses
 
 _INPUT, _HIDDEN, _OUTPUT = 18, 24, 10
 

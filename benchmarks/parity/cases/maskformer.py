@@ -11,7 +11,6 @@ from transformers.models.maskformer.modeling_maskformer import MaskFormerForInst
 from benchmarks.parity.blocks.losses import maskformer_losses
 from benchmarks.parity.cases import pixel_decoder, resnet
 from benchmarks.parity.cases.block import Block
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.decoder import (
   DECODER,
   QUERIES,
@@ -28,6 +27,7 @@ from projects.maskformer.modeling.backbones.resnet import ResNet
 from projects.maskformer.modeling.heads import MaskHeads
 from projects.maskformer.modeling.maskformer import MaskFormer
 from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 CLASSES, OBJECTS = 5, 3
 

@@ -3,8 +3,8 @@
 from transformers.models.maskformer.modeling_maskformer import MaskFormerPixelDecoder
 
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 WIDTH, MASK_WIDTH = 64, 20
 _FEATURES = ((10, 9, 13), (14, 5, 7), (18, 3, 4))

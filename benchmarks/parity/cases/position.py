@@ -7,9 +7,9 @@ import torch
 from transformers.models.maskformer.modeling_maskformer import MaskFormerSinePositionEmbedding
 
 from benchmarks.parity.cases.block import Block
-from benchmarks.parity.cases.correspondence import Same
 from official.parity.case import Arrays
 from projects.maskformer.modeling.position import SinePosition
+from projects.maskformer.reference.correspondence import Same
 
 
 def _batch(width: int, grid: tuple[int, int], generator: np.random.Generator) -> Arrays:

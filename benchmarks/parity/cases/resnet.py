@@ -4,9 +4,9 @@ from transformers.models.resnet.configuration_resnet import ResNetConfig
 from transformers.models.resnet.modeling_resnet import ResNetBackbone, ResNetStage
 
 from benchmarks.parity.cases.block import Block, halves, regression
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Excuse
 from projects.maskformer.modeling.backbones.resnet import ResNet, Stage
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 STEM, FILTERS, DEPTHS = 8, (16, 28), (2, 1)
 IMAGE = (27, 34)  # 7 × 9 pixels behind the stem, then 4 × 5: odd and even sides at stride 2.

@@ -9,13 +9,13 @@ from transformers.models.swin.configuration_swin import SwinConfig
 from transformers.models.swin.modeling_swin import SwinBackbone, SwinLayer, SwinPatchMerging
 
 from benchmarks.parity.cases.block import Block, halves, regression
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from benchmarks.parity.cases.transformer import ACTIVATION_INSIDE, MLP
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse
 from projects.maskformer.modeling.backbones.patches import PatchMerging
 from projects.maskformer.modeling.backbones.swin import Swin
 from projects.maskformer.modeling.backbones.swin_block import SwinBlock
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 
 @dataclasses.dataclass(frozen=True)

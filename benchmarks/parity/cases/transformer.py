@@ -14,10 +14,10 @@ from transformers.models.maskformer import modeling_maskformer
 from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
 
 from benchmarks.parity.cases.block import Block, regression
-from benchmarks.parity.cases.correspondence import Same, excuses, under
 from official.parity.case import Arrays, Excuse
 from projects.maskformer.modeling.attention import Attention
 from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
+from projects.maskformer.reference.correspondence import Same, excuses, under
 
 _BATCH = 2
 

@@ -29,6 +29,7 @@ class _Attention(Attention):
     positions: tf.Tensor | None = None,
     memory_positions: tf.Tensor | None = None,
     valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     if memory is None:
       memory, memory_positions = inputs, positions

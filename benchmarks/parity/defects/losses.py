@@ -147,8 +147,8 @@ def _enlarge_to_corners(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
 class DetachedMemory(TransformerDecoder):
   """The decoder's gradient does not reach the backbone."""
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return super().call(tf.stop_gradient(inputs))
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    return super().call(tf.stop_gradient(inputs), training)
 
 
 class DetachedLateral(PyramidStep):

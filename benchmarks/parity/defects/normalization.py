@@ -1,11 +1,10 @@
 """Normalizations with another epsilon, other axes or statistics; missing ones, and too many."""
 
 import tensorflow as tf
-import tf_keras
 
 from benchmarks.parity.defects.planting import at, setting, wrong
 from official.layers.normalization import BatchNorm
-from projects.maskformer.modeling.normalization import GroupNorm
+from projects.maskformer.modeling.normalization import GroupNorm, LayerNorm
 from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
 
 
@@ -57,7 +56,7 @@ class InterleavedGroupNorm(GroupNorm):
     return x * self.gamma + self.beta
 
 
-class TokenNorm(tf_keras.layers.LayerNormalization):
+class TokenNorm(LayerNorm):
   """Over tokens, not over channels."""
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -65,7 +64,7 @@ class TokenNorm(tf_keras.layers.LayerNormalization):
     return tf.nn.batch_normalization(inputs, mean, variance, self.beta, self.gamma, self.epsilon)
 
 
-class Identity(tf_keras.layers.LayerNormalization):
+class Identity(LayerNorm):
   """Hands on what it is given."""
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -76,7 +75,11 @@ class NormalizedTwice(EncoderLayer):
   """A LayerNorm after the layer's own, without parameters: transfer sees nothing of it."""
 
   def call(
-    self, inputs: tf.Tensor, positions: tf.Tensor | None = None, valid: tf.Tensor | None = None
+    self,
+    inputs: tf.Tensor,
+    positions: tf.Tensor | None = None,
+    valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     return _standardized(super().call(inputs, positions, valid))
 
@@ -91,6 +94,7 @@ class DecoderNormalizedTwice(DecoderLayer):
     positions: tf.Tensor | None = None,
     memory_positions: tf.Tensor | None = None,
     valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     return _standardized(super().call(inputs, memory, positions, memory_positions, valid))
 

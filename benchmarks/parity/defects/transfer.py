@@ -34,7 +34,11 @@ class LongerEncoderLayer(EncoderLayer):
     self.last_norm = tf_keras.layers.LayerNormalization(epsilon=1e-5, name="last_norm")
 
   def call(
-    self, inputs: tf.Tensor, positions: tf.Tensor | None = None, valid: tf.Tensor | None = None
+    self,
+    inputs: tf.Tensor,
+    positions: tf.Tensor | None = None,
+    valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     return self.last_norm(super().call(inputs, positions, valid))
 

@@ -11,6 +11,7 @@ from projects.maskformer.modeling.backbones.resnet import Bottleneck, Stem
 from projects.maskformer.modeling.backbones.swin import Swin
 from projects.maskformer.modeling.backbones.swin_block import SwinBlock
 from projects.maskformer.modeling.heads import MaskHeads, MlpHead
+from projects.maskformer.modeling.position import flatten_pixels
 from projects.maskformer.modeling.projection import Dense
 from projects.maskformer.modeling.transformer import DecoderLayer, EncoderLayer
 from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
@@ -34,7 +35,11 @@ class NoAttentionResidual(EncoderLayer):
   """What attention sees replaces its input."""
 
   def call(
-    self, inputs: tf.Tensor, positions: tf.Tensor | None = None, valid: tf.Tensor | None = None
+    self,
+    inputs: tf.Tensor,
+    positions: tf.Tensor | None = None,
+    valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     x = self.attention_norm(self.attention(inputs, positions=positions, valid=valid))
     return self.mlp_norm(x + self.mlp(x))
@@ -44,7 +49,11 @@ class PreNormEncoder(EncoderLayer):
   """Normalized before attention and MLP, as newer transformers."""
 
   def call(
-    self, inputs: tf.Tensor, positions: tf.Tensor | None = None, valid: tf.Tensor | None = None
+    self,
+    inputs: tf.Tensor,
+    positions: tf.Tensor | None = None,
+    valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     x = inputs + self.attention(self.attention_norm(inputs), positions=positions, valid=valid)
     return x + self.mlp(self.mlp_norm(x))
@@ -60,6 +69,7 @@ class PreNormDecoder(DecoderLayer):
     positions: tf.Tensor | None = None,
     memory_positions: tf.Tensor | None = None,
     valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     x = inputs + self.self_attention(self.self_attention_norm(inputs), positions=positions)
     x = x + self.cross_attention(
@@ -82,6 +92,7 @@ class NoMlpResidual(DecoderLayer):
     positions: tf.Tensor | None = None,
     memory_positions: tf.Tensor | None = None,
     valid: tf.Tensor | None = None,
+    training: bool = False,
   ) -> tf.Tensor:
     x = self.self_attention_norm(inputs + self.self_attention(inputs, positions=positions))
     seen = self.cross_attention(
@@ -103,7 +114,7 @@ class NoShortcut(Bottleneck):
 class NoWindowResidual(SwinBlock):
   """Attention's output replaces the block's input."""
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     x = self._attend(self.attention_norm(inputs))
     return x + self.mlp(self.mlp_norm(x))
 
@@ -111,7 +122,7 @@ class NoWindowResidual(SwinBlock):
 class NormalizedResidual(SwinBlock):
   """The residual is taken behind the normalization."""
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     normalized = self.attention_norm(inputs)
     x = normalized + self._attend(normalized)
     return x + self.mlp(self.mlp_norm(x))
@@ -120,8 +131,8 @@ class NormalizedResidual(SwinBlock):
 class QueriesBeforeNorm(TransformerDecoder):
   """The last layer's output is handed on, not the normalization's."""
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    queries = self._decode(inputs)
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    queries = self._decode(inputs, training)[-1]
     self.norm(queries)
     return queries
 
@@ -143,16 +154,16 @@ class FeaturesBeforeNorm(Swin):
 class PositionsByColumns(TransformerDecoder):
   """Positions are flattened column by column, features row by row."""
 
-  def _decode(self, inputs: tf.Tensor) -> tf.Tensor:
+  def _decode(self, inputs: tf.Tensor, training: bool) -> list[tf.Tensor]:
     memory = self.projection(inputs)
     batch, height, width, channels = memory.shape
     encoded = self.positions(tf.ones([batch, height, width], tf.bool))
-    memory_positions = self._flat(tf.transpose(encoded, [0, 2, 1, 3]))
+    memory_positions = flatten_pixels(tf.transpose(encoded, [0, 2, 1, 3]))
     positions = tf.tile(self.query_positions[None], [batch, 1, 1])
-    x = tf.zeros([batch, self.queries, channels], memory.dtype)
+    memory, x = flatten_pixels(memory), tf.zeros([batch, self.queries, channels], memory.dtype)
     for layer in self.layers:
-      x = layer(x, self._flat(memory), positions=positions, memory_positions=memory_positions)
-    return x
+      x = layer(x, memory, positions=positions, memory_positions=memory_positions)
+    return [x]
 
 
 class LinearHead(MlpHead):

@@ -5,9 +5,25 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from projects.maskformer.modeling.initializers import FanInUniform, linear
 from projects.maskformer.modeling.projection import Dense
 
 
+def _linear(units: int, name: str) -> Dense:
+  """A projection drawn as PyTorch draws it."""
+  drawn = {"kernel_initializer": linear(), "bias_initializer": FanInUniform()}
+  return Dense(units, **drawn, name=name)
+
+
+def mask_logits(embeddings: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+  """Products of each query's embedding [b, q, c] and each pixel's [b, h, w, c]: [b, q, h, w]."""
+  _, height, width, channels = pixels.shape
+  flat = tf.reshape(pixels, [-1, height * width, channels])
+  logits = tf.matmul(embeddings, flat, transpose_b=True)
+  return tf.reshape(logits, [-1, embeddings.shape[1], height, width])
+
+
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class MlpHead(tf_keras.layers.Layer):
   """Projections with a rectifier between each two: [.., c] → [.., output].
 
@@ -21,7 +37,7 @@ class MlpHead(tf_keras.layers.Layer):
     super().__init__(**kwargs)
     self._config = {"hidden": hidden, "output": output, "depth": depth}
     widths = [hidden] * (depth - 1) + [output]
-    self.projections = [Dense(width, name=f"fc{index}") for index, width in enumerate(widths)]
+    self.projections = [_linear(width, f"fc{index}") for index, width in enumerate(widths)]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     x = inputs
@@ -33,6 +49,7 @@ class MlpHead(tf_keras.layers.Layer):
     return super().get_config() | self._config
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class MaskHeads(tf_keras.layers.Layer):
   """Queries and pixel embeddings → classes and masks.
 
@@ -45,7 +62,7 @@ class MaskHeads(tf_keras.layers.Layer):
   def __init__(self, num_classes: int, hidden: int, mask_width: int, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self._config = {"num_classes": num_classes, "hidden": hidden, "mask_width": mask_width}
-    self.classes = Dense(num_classes + 1, name="classes")
+    self.classes = _linear(num_classes + 1, "classes")
     self.mask_embedding = MlpHead(hidden, mask_width, name="mask_embedding")
 
   def call(self, queries: tf.Tensor, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -58,7 +75,7 @@ class MaskHeads(tf_keras.layers.Layer):
     Returns:
       class_logits [b, q, num_classes + 1] and mask_logits [b, q, h, w].
     """
-    masks = tf.einsum("bqc,bhwc->bqhw", self.mask_embedding(queries), pixels)
+    masks = mask_logits(self.mask_embedding(queries), pixels)
     return {"class_logits": self.classes(queries), "mask_logits": masks}
 
   def get_config(self) -> dict[str, Any]:

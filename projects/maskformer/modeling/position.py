@@ -40,6 +40,7 @@ def _waves(positions: tf.Tensor, width: int, temperature: float) -> tf.Tensor:
   return tf.where(even, tf.sin(angles), tf.cos(angles))
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class SinePosition(tf_keras.layers.Layer):
   """`sine_positions` as a layer: valid pixels [b, h, w] bool → [b, h, w, width].
 
@@ -56,3 +57,8 @@ class SinePosition(tf_keras.layers.Layer):
 
   def get_config(self) -> dict[str, Any]:
     return super().get_config() | {"width": self.width}
+
+
+def flatten_pixels(x: tf.Tensor) -> tf.Tensor:
+  """[b, h, w, c] → [b, h · w, c], row by row."""
+  return tf.reshape(x, [-1, x.shape[1] * x.shape[2], x.shape[3]])

@@ -5,10 +5,12 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from projects.maskformer.modeling.initializers import FanInUniform, linear, swin
+from projects.maskformer.modeling.normalization import LayerNorm
 from projects.maskformer.modeling.projection import Dense
-from projects.maskformer.modeling.transformer import layer_norm
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class PatchEmbedding(tf_keras.layers.Layer):
   """Patches side by side, each projected and normalized: [b, h, w, 3] → [b, ⌈h/p⌉, ⌈w/p⌉, width].
 
@@ -20,8 +22,15 @@ class PatchEmbedding(tf_keras.layers.Layer):
   def __init__(self, width: int, patch: int = 4, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self.width, self.patch = width, patch
-    self.projection = tf_keras.layers.Conv2D(width, patch, patch, name="projection")
-    self.norm = layer_norm("norm")
+    self.projection = tf_keras.layers.Conv2D(
+      width,
+      patch,
+      patch,
+      kernel_initializer=linear(),
+      bias_initializer=FanInUniform(3 * patch**2),
+      name="projection",
+    )
+    self.norm = LayerNorm(name="norm")
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     height, width = inputs.shape[1:3]
@@ -32,6 +41,7 @@ class PatchEmbedding(tf_keras.layers.Layer):
     return super().get_config() | {"width": self.width, "patch": self.patch}
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class PatchMerging(tf_keras.layers.Layer):
   """Four neighbours' channels beside each other, normalized and halved.
 
@@ -39,8 +49,10 @@ class PatchMerging(tf_keras.layers.Layer):
   """
 
   def build(self, input_shape: tf.TensorShape) -> None:
-    self.norm = layer_norm("norm")
-    self.reduction = Dense(2 * input_shape[-1], use_bias=False, name="reduction")
+    self.norm = LayerNorm(name="norm")
+    self.reduction = Dense(
+      2 * input_shape[-1], use_bias=False, kernel_initializer=swin(), name="reduction"
+    )
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

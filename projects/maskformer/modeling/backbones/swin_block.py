@@ -7,12 +7,16 @@ import tf_keras
 
 from projects.maskformer.modeling.attention import attend, merge_heads, split_heads
 from projects.maskformer.modeling.backbones import windows
+from projects.maskformer.modeling.dropout import drop_path
+from projects.maskformer.modeling.initializers import swin
+from projects.maskformer.modeling.normalization import LayerNorm
 from projects.maskformer.modeling.projection import Dense
-from projects.maskformer.modeling.transformer import Mlp, layer_norm
+from projects.maskformer.modeling.transformer import Mlp
 
 MLP_RATIO = 4
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class WindowAttention(tf_keras.layers.Layer):
   """Self-attention within windows, biased by relative position.
 
@@ -25,14 +29,14 @@ class WindowAttention(tf_keras.layers.Layer):
   def __init__(self, width: int, heads: int, window: int, **kwargs: Any) -> None:
     super().__init__(**kwargs)
     self.width, self.heads, self.window = width, heads, window
-    self.query = Dense(width, name="query")
-    self.key = Dense(width, name="key")
-    self.value = Dense(width, name="value")
-    self.output_projection = Dense(width, name="output")
+    self.query = Dense(width, kernel_initializer=swin(), name="query")
+    self.key = Dense(width, kernel_initializer=swin(), name="key")
+    self.value = Dense(width, kernel_initializer=swin(), name="value")
+    self.output_projection = Dense(width, kernel_initializer=swin(), name="output")
 
   def build(self, input_shape: tf.TensorShape) -> None:
     rows = (2 * self.window - 1) ** 2
-    self.relative_bias = self.add_weight("relative_bias", (rows, self.heads), initializer="zeros")
+    self.relative_bias = self.add_weight("relative_bias", (rows, self.heads), initializer=swin())
     super().build(input_shape)
 
   def call(self, inputs: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -45,21 +49,23 @@ class WindowAttention(tf_keras.layers.Layer):
     Returns:
       [b · windows, window², width].
     """
-    query = split_heads(self.query(inputs), self.heads)
-    key = split_heads(self.key(inputs), self.heads)
-    value = split_heads(self.value(inputs), self.heads)
-    index = windows.relative_index(self.window)
-    relative = tf.transpose(tf.gather(self.relative_bias, index), [2, 0, 1])[None]
+    parts = [split_heads(make(inputs), self.heads) for make in (self.query, self.key, self.value)]
+    table = tf.convert_to_tensor(self.relative_bias)
+    relative = tf.gather(table, windows.relative_index(self.window))
+    relative = tf.transpose(relative, [2, 0, 1])  # [heads, window², window²]
     if bias is not None:
-      repeats = tf.shape(inputs)[0] // bias.shape[0]
-      relative = relative + tf.cast(tf.tile(bias, [repeats, 1, 1])[:, None], relative.dtype)
-    return self.output_projection(merge_heads(attend(query, key, value, relative)))
+      relative += tf.cast(bias, relative.dtype)[:, None]
+      # [b, windows, heads, window², c]: what is added is the same for every image.
+      parts = [tf.reshape(x, [-1, bias.shape[0], *x.shape[1:]]) for x in parts]
+    seen = attend(*parts, relative)
+    return self.output_projection(merge_heads(tf.reshape(seen, [-1, *seen.shape[-3:]])))
 
   def get_config(self) -> dict[str, Any]:
     sizes = {"width": self.width, "heads": self.heads, "window": self.window}
     return super().get_config() | sizes
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class SwinBlock(tf_keras.layers.Layer):
   """Window attention and MLP, each normalized before and added to its input.
 
@@ -68,20 +74,37 @@ class SwinBlock(tf_keras.layers.Layer):
     heads: of the attention.
     window: side of a window in pixels.
     shift: how far windows are moved down and right, in pixels.
+    rate: how often, in training, an image skips attention, and the MLP.
   """
 
-  def __init__(self, width: int, heads: int, window: int, shift: int = 0, **kwargs: Any) -> None:
+  def __init__(
+    self,
+    width: int,
+    heads: int,
+    window: int,
+    shift: int = 0,
+    rate: float = 0.0,
+    **kwargs: Any,
+  ) -> None:
     super().__init__(**kwargs)
     self.width, self.heads, self.window, self.shift = width, heads, window, shift
-    self.attention_norm = layer_norm("attention_norm")
+    self.rate = rate
+    self.attention_norm = LayerNorm(name="attention_norm")
     self.attention = WindowAttention(width, heads, window, name="attention")
-    self.mlp_norm = layer_norm("mlp_norm")
-    self.mlp = Mlp(MLP_RATIO * width, width, "gelu", name="mlp")
+    self.mlp_norm = LayerNorm(name="mlp_norm")
+    self.mlp = Mlp(
+      MLP_RATIO * width,
+      width,
+      "gelu",
+      kernel_initializer=swin(),
+      bias_initializer="zeros",
+      name="mlp",
+    )
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
     """[b, h, w, c] → [b, h, w, c]; sides that windows do not fill are padded with zeros."""
-    x = inputs + self._attend(self.attention_norm(inputs))
-    return x + self.mlp(self.mlp_norm(x))
+    x = inputs + drop_path(self._attend(self.attention_norm(inputs)), self.rate, training)
+    return x + drop_path(self.mlp(self.mlp_norm(x)), self.rate, training)
 
   def _attend(self, x: tf.Tensor) -> tf.Tensor:
     height, width = x.shape[1:3]
@@ -100,4 +123,5 @@ class SwinBlock(tf_keras.layers.Layer):
 
   def get_config(self) -> dict[str, Any]:
     sizes = {"width": self.width, "heads": self.heads}
-    return super().get_config() | sizes | {"window": self.window, "shift": self.shift}
+    windowing = {"window": self.window, "shift": self.shift, "rate": self.rate}
+    return super().get_config() | sizes | windowing

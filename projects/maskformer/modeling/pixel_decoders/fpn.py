@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from official.layers.convolution import Conv2D
+from projects.maskformer.modeling.initializers import caffe_xavier
 from projects.maskformer.modeling.normalization import GroupNorm
 
 
@@ -16,11 +17,21 @@ def resize_nearest(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
   The rule of PyTorch's `interpolate`; `tf.image.resize` rounds to pixel centres, which is another
   pixel wherever the ratio is no whole number.
   """
+  if (height, width) == (2 * x.shape[1], 2 * x.shape[2]):
+    return _twice(_twice(x, axis=2), axis=1)  # Copies, where `gather`'s gradient is a scatter.
   rows = tf.range(height) * x.shape[1] // height
   columns = tf.range(width) * x.shape[2] // width
   return tf.gather(tf.gather(x, rows, axis=1), columns, axis=2)
 
 
+def _twice(x: tf.Tensor, axis: int) -> tf.Tensor:
+  """[b, h, w, c] with each row or column repeated."""
+  shape = [-1, *x.shape[1:]]
+  shape[axis] *= 2
+  return tf.reshape(tf.stack([x, x], axis=axis + 1), shape)
+
+
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class ConvGroupNorm(tf_keras.layers.Layer):
   """Convolution without bias → GroupNorm → rectifier or nothing.
 
@@ -41,7 +52,9 @@ class ConvGroupNorm(tf_keras.layers.Layer):
       "rectify": rectify,
       "groups": groups,
     }
-    self.conv = Conv2D(filters, kernel_size, use_bias=False, name="conv")
+    self.conv = Conv2D(
+      filters, kernel_size, use_bias=False, kernel_initializer=caffe_xavier(), name="conv"
+    )
     self.norm = GroupNorm(groups, name="norm")
     self.rectify = rectify
 
@@ -53,6 +66,7 @@ class ConvGroupNorm(tf_keras.layers.Layer):
     return super().get_config() | self._config
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class PyramidStep(tf_keras.layers.Layer):
   """Adds a lateral feature to the enlarged coarser one and smoothes the sum.
 
@@ -75,6 +89,7 @@ class PyramidStep(tf_keras.layers.Layer):
     return super().get_config() | {"width": self.width}
 
 
+@tf_keras.utils.register_keras_serializable(package="MaskFormer")
 class PixelDecoder(tf_keras.layers.Layer):
   """Backbone features, finest first → pixel embeddings at the finest resolution.
 
@@ -89,7 +104,7 @@ class PixelDecoder(tf_keras.layers.Layer):
     self._config = {"width": width, "mask_width": mask_width, "levels": levels}
     self.stem = ConvGroupNorm(width, 3, name="stem")
     self.steps = [PyramidStep(width, name=f"step{index}") for index in range(levels - 1)]
-    self.embedding = Conv2D(mask_width, 3, name="embedding")
+    self.embedding = Conv2D(mask_width, 3, kernel_initializer=caffe_xavier(), name="embedding")
 
   def call(self, features: Sequence[tf.Tensor]) -> tf.Tensor:
     """[b, hₙ, wₙ, cₙ] each → [b, h₀, w₀, mask_width]."""

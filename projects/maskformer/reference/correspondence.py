@@ -19,6 +19,21 @@ _VARIABLES = {
     ("running_mean", "moving_mean", ""),
     ("running_var", "moving_variance", ""),
   ),
+  "frozen_norm": (
+    ("weight", "gamma", ""),
+    ("bias", "beta", ""),
+    ("running_mean", "moving_mean", ""),
+    ("running_var", "moving_variance", ""),
+  ),
+  "attention": (  # PyTorch's own, whose projections of queries, keys and values are one matrix.
+    *(
+      (f"in_proj_{own}", f"{name}/{ours}", f"qkv:{index}/3{transform}")
+      for index, name in enumerate(("query", "key", "value"))
+      for own, ours, transform in (("weight", "kernel", "|linear"), ("bias", "bias", ""))
+    ),
+    ("out_proj.weight", "output/kernel", "linear"),
+    ("out_proj.bias", "output/bias", ""),
+  ),
   "relative_bias": (("relative_position_bias_table", "relative_bias", ""),),
   "query_positions": (("weight", "query_positions", ""),),
 }

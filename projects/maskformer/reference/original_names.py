@@ -1,0 +1,161 @@
+"""Which of facebookresearch's modules is which of our layers."""
+
+from projects.maskformer.reference.correspondence import Same, excuses, under
+
+_SEQUENCE = "n b c -> b n c"
+_STAGES = 4
+
+# A convolution of detectron2 has its normalization inside, and the rectifier outside; ours has both
+# inside. So only those without a rectifier put out the same.
+_CONV = Same("", "conv", "conv_no_bias", output=False)
+_NORM = Same("norm", "norm", "frozen_norm", output=False)
+_RECTIFIED = (_CONV, _NORM)
+_LINEAR = (_CONV, _NORM, Same("", ""))
+_GROUPED = (_CONV, Same("norm", "norm", "norm"), Same("", ""))
+
+_BOTTLENECK = (
+  *under("conv1", "reduce", _RECTIFIED),
+  *under("conv2", "conv", _RECTIFIED),
+  *under("conv3", "expand", _LINEAR),
+  *under("shortcut", "shortcut", _LINEAR),
+  Same("", ""),
+)
+
+
+_BACKBONE = (
+  *under("stem.conv1", "stem/conv", _RECTIFIED),
+  Same("stem", "stem"),
+  *under("res{s+2}.{i}", "stage{s}/block{i}", _BOTTLENECK),
+  Same("res{s+2}", "stage{s}"),
+  Same(":res{s+2}", ":{s}"),
+)
+
+
+def _step(index: int) -> tuple[Same, ...]:
+  level = _STAGES - 1 - index
+  return (
+    *under(f"adapter_{level}", f"step{index}/lateral", _GROUPED),
+    *under(f"layer_{level}", f"step{index}/smooth", _GROUPED),
+  )
+
+
+_PYRAMID = (
+  *under(f"layer_{_STAGES}", "stem", _GROUPED),
+  *(row for index in range(_STAGES - 1) for row in _step(index)),
+  Same("mask_features", "embedding", "conv"),
+)
+
+
+def _attention(theirs: str, ours: str) -> tuple[Same, ...]:
+  return (
+    Same(theirs, ours, "attention", output=False),
+    Same(f"{theirs}:0", ours, layout=_SEQUENCE),
+  )
+
+
+def _norm(theirs: str, ours: str) -> Same:
+  return Same(theirs, ours, "norm", _SEQUENCE)
+
+
+_MLP = (
+  Same("linear1", "mlp/expand", "linear", _SEQUENCE),
+  Same("linear2", "mlp/reduce", "linear", _SEQUENCE),
+)
+_ENCODER_LAYER = (
+  *_attention("self_attn", "attention"),
+  _norm("norm1", "attention_norm"),
+  *_MLP,
+  _norm("norm2", "mlp_norm"),
+  Same("", "", layout=_SEQUENCE),
+)
+_ENCODER = (
+  Same("input_proj", "projection", "conv"),
+  Same("pe_layer", "positions"),
+  *under("transformer.encoder.layers.{i}", "layer{i}", _ENCODER_LAYER),
+  Same("transformer", ""),
+)
+_DECODER_LAYER = (
+  *_attention("self_attn", "self_attention"),
+  _norm("norm1", "self_attention_norm"),
+  *_attention("multihead_attn", "cross_attention"),
+  _norm("norm2", "cross_attention_norm"),
+  *_MLP,
+  _norm("norm3", "mlp_norm"),
+  Same("", "", layout=_SEQUENCE),
+)
+_DECODER = (
+  Same("pe_layer", "positions"),
+  Same("query_embed", "", "query_positions", output=False),
+  *under("transformer.decoder.layers.{i}", "layer{i}", _DECODER_LAYER),
+  _norm("transformer.decoder.norm", "norm"),
+)
+_PROJECTION = Same("input_proj", "projection", "conv")  # Where widths differ.
+
+# The original's heads see all layers at once, [l, b, q, c]; ours see [b, l · q, c].
+_LAYERS = "l b q c -> b (l q) c"
+_HEADS = (
+  Same("class_embed", "classes", "linear", _LAYERS),
+  Same("mask_embed.layers.{i}", "mask_embedding/fc{i}", "linear", _LAYERS),
+  Same("mask_embed", "mask_embedding", layout=_LAYERS),
+)
+_MASKS, _CLASSES = "b q h w -> b q h w", "b q c -> b q c"
+_OUTPUTS = (
+  Same(":pred_logits", ":class_logits", layout=_CLASSES),
+  Same(":pred_masks", ":mask_logits", layout=_MASKS),
+  Same(":aux_outputs.{i}.pred_logits", ":auxiliary.{i}.class_logits", layout=_CLASSES),
+  Same(":aux_outputs.{i}.pred_masks", ":auxiliary.{i}.mask_logits", layout=_MASKS),
+)
+
+
+def table(encoder: bool) -> tuple[Same, ...]:
+  """What corresponds in a MaskFormer on a ResNet.
+
+  Args:
+    encoder: whether its pixel decoder has a transformer encoder.
+  """
+  pixels, predictor = "sem_seg_head.pixel_decoder", "sem_seg_head.predictor"
+  return (
+    *under("backbone", "backbone", _BACKBONE),
+    *under(pixels, "pixel_decoder", _PYRAMID),
+    *under(pixels, "encoder", _ENCODER if encoder else ()),
+    *under(predictor, "decoder", _DECODER if encoder else (*_DECODER, _PROJECTION)),
+    *under(predictor, "heads", _HEADS),
+    *_OUTPUTS,
+  )
+
+
+_RECTIFIER = "the rectifier follows outside; ours is seen behind it, by the next convolution"
+_HANDS_ON = "hands on what its parts return"
+_DROPPED = "an identity: nothing is dropped"
+_WEIGHTS = "attention weights; ours returns what they make of the values"
+_INSIDE = "a step inside ours alone, seen by what follows it"
+
+EXCUSES = (
+  *excuses(
+    "backbone",
+    {
+      "stem.conv1": _RECTIFIER,
+      "{stage}.{i}.conv1": _RECTIFIER,
+      "{stage}.{i}.conv2": _RECTIFIER,
+      "{path*}.norm": "what its convolution returns",
+    },
+  ),
+  *excuses(
+    "sem_seg_head",
+    {
+      "{path*}.dropout": _DROPPED,
+      "{path*}.dropout1": _DROPPED,
+      "{path*}.dropout2": _DROPPED,
+      "{path*}.dropout3": _DROPPED,
+      "{path*}attn:1": _WEIGHTS,
+      "pixel_decoder.transformer.encoder": _HANDS_ON,
+      "predictor.input_proj": "an identity: widths are equal",
+      "predictor.transformer.encoder": "has no layers",
+      "predictor.transformer.decoder.norm#6": "the last layer's queries once more",
+      "predictor.transformer.decoder": _HANDS_ON,
+      "predictor.transformer:{leaf}": _HANDS_ON,
+      "predictor:{leaf*}": _HANDS_ON,
+      ":{leaf*}": _HANDS_ON,
+    },
+  ),
+)
