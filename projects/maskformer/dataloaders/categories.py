@@ -1,0 +1,59 @@
+"""The classes of a segmentation data set: names, things and stuff, in contiguous order."""
+
+import json
+
+import tensorflow as tf
+
+from official.cli.errors import UserError
+from official.core import config_definitions as cfg
+from official.datasets.annotations import Category
+from official.datasets.records import load_sidecar
+
+
+def read_categories(params: cfg.DataConfig, path: str = "") -> list[Category]:
+  """The categories of the data that `params` names; a category's class is its index.
+
+  Args:
+    params: where the data is.
+    path: a COCO annotation file, or a list of its categories, that is to be used (things come
+      first, as in the records of COCO-style data); empty for the sidecar that `prepare_data.py`
+      wrote beside the records, or what TFDS says.
+
+  Raises:
+    UserError: no such file, or no categories in it; or a TFDS data set does not tell things.
+  """
+  if path:
+    return _annotated(path)
+  if params.tfds_name:
+    return _of_tfds(params)
+  return list(load_sidecar(params.input_path.split(",")[0].strip()).categories)
+
+
+def _annotated(path: str) -> list[Category]:
+  try:
+    with tf.io.gfile.GFile(path) as file:
+      content = json.load(file)
+    rows = content["categories"] if isinstance(content, dict) else content
+    table = [
+      Category(int(row["id"]), str(row["name"]), bool(row.get("isthing", 1))) for row in rows
+    ]
+  except tf.errors.OpError as error:
+    raise UserError(f"task.categories: cannot read '{path}'") from error
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise UserError(f"task.categories: '{path}' has no COCO categories ({error!r})") from error
+  if not table:
+    raise UserError(f"task.categories: '{path}' names no category")
+  return sorted(table, key=lambda category: (not category.isthing, category.id))
+
+
+def _of_tfds(params: cfg.DataConfig) -> list[Category]:
+  import tensorflow_datasets as tfds  # Slow to import, and only wanted here.
+
+  features = tfds.builder(params.tfds_name, data_dir=params.tfds_data_dir or None).info.features
+  if not {"objects", "panoptic_objects"} <= set(features):
+    raise UserError(
+      f"tfds_name: {params.tfds_name} does not tell things from stuff; name a COCO annotation file "
+      "as task.categories"
+    )
+  names, things = (features[key].feature["label"].names for key in ("panoptic_objects", "objects"))
+  return [Category(index, name, name in things) for index, name in enumerate(names)]
