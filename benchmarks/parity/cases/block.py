@@ -15,11 +15,11 @@ import torch
 from benchmarks.parity.cases import preprocess, training
 from official.checkpoints.rules import Ignore
 from official.parity.case import Arrays, Excuse, ParityCase, Side
+from official.parity.recorders.keras_precision import computing_in
 from projects.maskformer.reference.correspondence import Same, taps, weights
 
 _RATES = (Excuse("rate/learning_rate.{group}", "groups of ours share a rate, times a factor"),)
 LAYOUTS = {4: "b c h w -> b h w c"}
-_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,17 +115,6 @@ class Block:
       tensor = tf.constant(array)
       sample[name] = tf.cast(tensor, precision) if tensor.dtype.is_floating else tensor
     return sample
-
-
-@contextlib.contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-  """Layers made inside compute in `precision`; below float32 their variables stay float32."""
-  before = tf_keras.mixed_precision.global_policy()
-  tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])
-  try:
-    yield
-  finally:
-    tf_keras.mixed_precision.set_global_policy(before)
 
 
 @contextlib.contextmanager

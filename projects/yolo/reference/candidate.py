@@ -1,23 +1,20 @@
 """Our side of this project's parity cases: the networks and the task of its experiments."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 import projects.registry  # noqa: F401
 from official.layers.activations import leaky
 from official.parity.case import Arrays, Side, Trainer
+from official.parity.recorders.keras_precision import computing_in
 from official.parity.recorders.keras_trainer import TaskTrainer
 from official.training import settings
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.ops import geometry
 from projects.yolo.tasks.yolo import YoloTask
-
-_POLICIES = {"float64": "float64", "float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 class Candidate:
@@ -123,14 +120,3 @@ def _changes(schedule: Mapping[str, Any], input_size: int) -> dict[str, Any]:
       }
     },
   }
-
-
-@contextlib.contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-  """Layers made inside compute in `precision`; below float32 their variables stay float32."""
-  before = tf_keras.mixed_precision.global_policy()
-  tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])
-  try:
-    yield
-  finally:
-    tf_keras.mixed_precision.set_global_policy(before)

@@ -98,9 +98,10 @@ def _original(
 def _candidate(network: Network, precision: str) -> Side:
   import tensorflow as tf
 
+  from official.parity.recorders.keras_precision import computing_in
   from projects.yolo.modeling.darknet.model import DarknetYolo
   from projects.yolo.ops import darknet_image
-  from projects.yolo.reference.candidate import computing_in, raw_outputs
+  from projects.yolo.reference.candidate import raw_outputs
 
   with computing_in(precision):
     model = DarknetYolo(network)
