@@ -24,6 +24,7 @@ from official.parity.case import Side, Trainer
 from official.parity.recorders.structures import map_leaves
 from official.parity.recorders.torch_trainer import TorchTrainer
 from projects.maskformer.reference import training
+from projects.maskformer.reference.recipe import Recipe
 from projects.maskformer.reference.weights import draw
 
 BACKBONE = "model.pixel_level_module.encoder"
@@ -105,7 +106,7 @@ class Original:
     self,
     backbone: PreTrainedConfig,
     classes: int,
-    recipe: training.Recipe,
+    recipe: Recipe,
     precision: str,
     seed: int,
   ) -> None:
@@ -179,11 +180,7 @@ class Original:
       "heads": decoder.decoder_attention_heads,
       "weights": list(_WEIGHTS.values()),
       "no-object weight": self.criterion.eos_coef,
-      "learning rate": self.recipe.learning_rate,
-      "backbone multiplier": self.recipe.backbone_multiplier,
-      "weight decay": self.recipe.weight_decay,
-      "clip norm": training.CLIP_NORM,
-    }
+    } | self.recipe.settings()
 
 
 def _config(backbone: PreTrainedConfig, classes: int) -> MaskFormerConfig:

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from official.parity.case import Side, Trainer
 from official.parity.recorders.structures import map_leaves
 from official.parity.recorders.torch_trainer import TorchTrainer
+from projects.maskformer.reference.recipe import DECAY_AFTER
 from projects.maskformer.reference.weights import draw
 
-_DECAY_AFTER = 6  # Steps of training.
 _TERMS = {"loss_ce": "class_loss", "loss_mask": "mask_loss", "loss_dice": "dice_loss"}
 
 
@@ -157,7 +157,7 @@ def _build(file: Path) -> tuple[Any, nn.Module]:
   config.merge_from_file(str(file))
   config.MODEL.DEVICE = "cpu"
   config.MODEL.MASK_FORMER.DROPOUT = 0.0
-  config.SOLVER.STEPS, config.SOLVER.WARMUP_ITERS = (_DECAY_AFTER,), 1
+  config.SOLVER.STEPS, config.SOLVER.WARMUP_ITERS = (DECAY_AFTER,), 1
   return config, build_model(config)
 
 

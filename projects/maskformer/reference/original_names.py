@@ -1,5 +1,6 @@
 """Which of facebookresearch's modules is which of our layers."""
 
+from official.parity.case import Excuse
 from projects.maskformer.reference.correspondence import Same, excuses, under
 
 _SEQUENCE = "n b c -> b n c"
@@ -87,7 +88,10 @@ _DECODER = (
   Same("pe_layer", "positions"),
   Same("query_embed", "", "query_positions", output=False),
   *under("transformer.decoder.layers.{i}", "layer{i}", _DECODER_LAYER),
+  # The original normalizes the last layer's queries twice, and uses the second outcome.
   _norm("transformer.decoder.norm", "norm"),
+  Same("transformer.decoder.norm#5", "norm#6", layout=_SEQUENCE),
+  Same("transformer.decoder.norm#6", "norm#5", layout=_SEQUENCE),
 )
 _PROJECTION = Same("input_proj", "projection", "conv")  # Where widths differ.
 
@@ -128,7 +132,7 @@ _RECTIFIER = "the rectifier follows outside; ours is seen behind it, by the next
 _HANDS_ON = "hands on what its parts return"
 _DROPPED = "an identity: nothing is dropped"
 _WEIGHTS = "attention weights; ours returns what they make of the values"
-_INSIDE = "a step inside ours alone, seen by what follows it"
+_OURS = "ours alone; seen by what follows"
 
 EXCUSES = (
   *excuses(
@@ -151,11 +155,28 @@ EXCUSES = (
       "pixel_decoder.transformer.encoder": _HANDS_ON,
       "predictor.input_proj": "an identity: widths are equal",
       "predictor.transformer.encoder": "has no layers",
-      "predictor.transformer.decoder.norm#6": "the last layer's queries once more",
+      "predictor.transformer.decoder.norm#5": "unused: the same follows once more",
       "predictor.transformer.decoder": _HANDS_ON,
       "predictor.transformer:{leaf}": _HANDS_ON,
       "predictor:{leaf*}": _HANDS_ON,
       ":{leaf*}": _HANDS_ON,
     },
+  ),
+  *(
+    Excuse(f"output/{name}", _OURS)
+    for name in (
+      "backbone/stem/conv",
+      "backbone/stem/pool",
+      "backbone/{stage}/{block}/reduce",
+      "backbone/{stage}/{block}/conv",
+      "{path*}attention/query",
+      "{path*}attention/key",
+      "{path*}attention/value",
+      "{path*}attention/output",
+      "{path*}/mlp",
+      "pixel_decoder",
+      "pixel_decoder/{step}/lateral/conv",
+      "heads:{leaf}",
+    )
   ),
 )

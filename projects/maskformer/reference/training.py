@@ -3,44 +3,16 @@
 Of facebookresearch/MaskFormer's `train_net.py`, written down anew for the networks of transformers.
 """
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-CLIP_NORM = 0.01
+from projects.maskformer.reference import recipe as figures
+from projects.maskformer.reference.recipe import Recipe
 
 _NORMS = (nn.GroupNorm, nn.LayerNorm)
 _TABLE = "relative_position_bias_table"
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-  """Figures of the training.
-
-  Attributes:
-    learning_rate: at the first step.
-    weight_decay: of all but norms, embeddings and tables of relative positions.
-    backbone_multiplier: of the rate of the backbone.
-    schedule: step, from 0 → share of the rate.
-  """
-
-  learning_rate: float
-  weight_decay: float
-  backbone_multiplier: float
-  schedule: Callable[[int], float]
-
-
-def step_decay(step: int, boundary: int = 6) -> float:
-  """A tenth from the step `boundary` on."""
-  return 1.0 if step < boundary else 0.1
-
-
-def polynomial(step: int, steps: int = 20) -> float:
-  """Falls to zero within `steps`, as (1 − step / steps) ** 0.9."""
-  return (1 - step / steps) ** 0.9
 
 
 def make_optimizer(network: nn.Module, backbone: str, recipe: Recipe) -> torch.optim.AdamW:
@@ -71,9 +43,15 @@ def make_schedule(
   optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LambdaLR:
   """Of all groups the same."""
-  return torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.schedule)
+
+  def share(step: int) -> float:
+    if recipe.polynomial:
+      return (1 - step / figures.POLYNOMIAL_STEPS) ** figures.POWER
+    return figures.DECAY_FACTOR if step >= figures.DECAY_AFTER else 1.0
+
+  return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
 def clip(parameters: Any) -> None:
   """Scales the gradient of all parameters down, together."""
-  nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+  nn.utils.clip_grad_norm_(parameters, figures.CLIP_NORM)
