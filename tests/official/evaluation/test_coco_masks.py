@@ -98,12 +98,25 @@ def test_hand_count():
   assert figures["APl"] == -1
 
 
+def test_annotated_areas_and_crowds_count():
+  masks = np.zeros([100, 100, 2], bool)
+  masks[10:60, 10:60, 0] = masks[60:90, 60:90, 1] = True
+  codes = encode_masks(masks)
+  truth = TrueMasks(codes, np.array([0, 0]), np.array([500, 900]), np.array([False, True]))
+  evaluator = CocoMaskEvaluator("a")
+  evaluator.add(1, (100, 100), truth, FoundMasks(codes[:1], np.array([0]), np.array([0.9])))
+  figures = evaluator.evaluate()
+  # By its annotation the object is small; the crowd need not be found.
+  assert figures["AP"] == figures["APs"] == pytest.approx(1)
+  assert figures["APm"] == -1
+
+
 def test_merged_workers_equal_one_and_repeated_images_do_not_count():
   rng = np.random.default_rng(1)
   images = {image_id: _random_image(rng) for image_id in (5, 2, 9, 4)}
   whole = _evaluator(images)
   first = _evaluator({image_id: images[image_id] for image_id in (9, 2)})
-  second = _evaluator({image_id: images[image_id] for image_id in (4, 5, 2)})
+  second = _evaluator({4: images[4], 5: images[5], 2: _random_image(rng)})
   first.merge(pickle.loads(pickle.dumps(second.state())))
   first.add(4, *_random_image(rng))
   assert first.evaluate() == whole.evaluate()

@@ -102,7 +102,9 @@ def test_merged_workers_equal_one(scenes):
     workers[place % 3].add(place, *scene)
   workers[2].add(0, *scenes[0])  # Two workers had the first image.
   merged = PanopticQuality(THINGS)
-  for worker in (workers[2], workers[0], workers[1]):
+  other = PanopticQuality(THINGS)
+  other.add(0, *scenes[20])  # Comes last, and so does not count.
+  for worker in (workers[2], workers[0], workers[1], other):
     merged.merge(worker.state())
   assert merged.evaluate() == whole.evaluate()
   assert {name: x.tolist() for name, x in merged.per_class().items()} == {

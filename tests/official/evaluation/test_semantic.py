@@ -52,6 +52,14 @@ def test_merged_workers_equal_one(recorded):
   assert merged.evaluate() == before
 
 
+def test_a_state_stays_as_it_was(recorded):
+  evaluator = _evaluator(recorded, [0])
+  _, confusion = evaluator.state()
+  pixels = confusion.sum()
+  evaluator.add(1, recorded["truth"][1], recorded["labels"][1])
+  assert confusion.sum() == pixels
+
+
 def test_hand_count():
   evaluator = SemanticEvaluator(3)
   evaluator.add(1, np.array([[0, 0, 0, 1], [1, -1, -1, 0]]), np.array([[0, 0, 1, 1], [2, 2, 0, 0]]))

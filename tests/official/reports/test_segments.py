@@ -49,6 +49,7 @@ def test_outlines_run_between_segments_and_nowhere_else():
 def test_what_is_not_listed_is_not_drawn():
   picture = drawn(CAT)
   np.testing.assert_array_equal(picture[300:, 260:], grey()[300:, 260:])
+  np.testing.assert_array_equal(drawn(DOG)[300:, :240], grey()[300:, :240])
   np.testing.assert_array_equal(drawn(), grey())
 
 
