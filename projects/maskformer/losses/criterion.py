@@ -21,7 +21,7 @@ TERMS = ("class_loss", "mask_loss", "dice_loss")
 def maskformer_loss(
   outputs: Mapping[str, Any], targets: Targets, weights: LossWeights
 ) -> dict[str, tf.Tensor]:
-  """The loss and its terms; memory at 640 x 640 as in `benchmarks/matching.py`.
+  """The loss and its terms; for memory see `mask_terms`.
 
   Args:
     outputs: `class_logits` [b, q, classes + 1] (no object is the last), `mask_logits` [b, q, h, w],
