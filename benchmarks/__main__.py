@@ -4,7 +4,16 @@ import argparse
 import subprocess
 import sys
 
-_BENCHMARKS = ("convert", "panoptic", "pipeline", "recording", "train_step", "whole_network")
+_BENCHMARKS = (
+  "convert",
+  "maskformer_step",
+  "matching",
+  "panoptic",
+  "pipeline",
+  "recording",
+  "train_step",
+  "whole_network",
+)
 
 
 def main() -> int:
