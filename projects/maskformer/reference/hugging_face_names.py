@@ -25,6 +25,7 @@ _BOTTLENECK = (
 _RESNET = (
   *under("embedder.embedder", "stem/conv", _CONV),
   Same("embedder.pooler", "stem/pool"),
+  Same("embedder", "stem"),
   *under("encoder.stages.{s}.layers.{i}", "stage{s}/block{i}", _BOTTLENECK),
   Same("encoder.stages.{s}", "stage{s}"),
   Same(":feature_maps.{s}", ":{s}"),
@@ -138,8 +139,6 @@ EXCUSES = (
       f"{_DECODER}.fpn.stem.2": _STEP,
       f"{_DECODER}.fpn.layers.{{i}}.block.2": _STEP,
       f"{_DECODER}.fpn:{{leaf*}}": _HANDS_ON,
-      f"{_TRANSFORMER}.decoder.layers.{{i}}.self_attn:1": "attention weights; see the values",
-      f"{_TRANSFORMER}.decoder.layers.{{i}}.encoder_attn:1": "attention weights; see the values",
       f"{_TRANSFORMER}.decoder.layers.{{i}}.mlp.activation_fn": _STEP,
       f"{_TRANSFORMER}.decoder:{{leaf*}}": _HANDS_ON,
       f"{_TRANSFORMER}:{{leaf*}}": _HANDS_ON,
@@ -151,6 +150,7 @@ EXCUSES = (
     },
   ),
   Excuse("output/heads:{leaf}", "ours alone: all layers' outputs in one"),
+  Excuse("output/decoder:{i}", "ours alone: hands on what its normalization returns"),
 )
 RESNET_EXCUSES = excuses(
   _ENCODER,
@@ -159,10 +159,12 @@ RESNET_EXCUSES = excuses(
     "{path*}.normalization": _STEP,
     "{path*}.activation": _STEP,
     "{path*}.layer": _HANDS_ON,
-    "{path*}.layers": _HANDS_ON,
-    "embedder": _HANDS_ON,
+    **{
+      f"encoder.stages.{s}.layers.{i}.shortcut": "an identity: nothing is projected"
+      for s, depth in enumerate((3, 4, 6, 3))
+      for i in range(1, depth)
+    },
     "encoder:{leaf*}": _HANDS_ON,
-    ":hidden_states.{i}": _HANDS_ON,
   },
 )
 SWIN_EXCUSES = excuses(

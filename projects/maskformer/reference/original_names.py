@@ -175,7 +175,11 @@ EXCUSES = (
       "{path*}attention/output",
       "{path*}/mlp",
       "pixel_decoder",
+      "pixel_decoder/stem/conv",
       "pixel_decoder/{step}/lateral/conv",
+      "pixel_decoder/{step}/smooth/conv",
+      "pixel_decoder/step{i}",
+      "decoder:{i}",
       "heads:{leaf}",
     )
   ),
