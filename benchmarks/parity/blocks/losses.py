@@ -87,7 +87,7 @@ def maskformer_losses(
   picked = tf.gather(outputs["mask_logits"], labels["queries"], batch_dims=1)
   picked = resize_bilinear(tf.reshape(picked, [-1, *picked.shape[2:]]), height, width)
   picked = tf.reshape(picked, [-1, height * width])
-  masks = tf.reshape(labels["masks"], [-1, height * width])
+  masks = tf.cast(tf.reshape(labels["masks"], [-1, height * width]), picked.dtype)
   terms = {
     "class": WEIGHTS["class"] * class_loss(logits, classes),
     "mask": WEIGHTS["mask"] * focal_loss(picked, masks),

@@ -48,10 +48,9 @@ def groups(model: tf_keras.layers.Layer) -> Callable[[tf.Variable], Group]:
 
   By what a variable is and where it belongs, not by its name.
   """
-  still = {
-    v.ref() for layer in model.submodules if isinstance(layer, _NORMS) for v in layer.weights
-  }
-  for layer in model.submodules:
+  layers = (model, *model.submodules)
+  still = {v.ref() for layer in layers if isinstance(layer, _NORMS) for v in layer.weights}
+  for layer in layers:
     still |= {getattr(layer, name).ref() for name in _EMBEDDINGS if hasattr(layer, name)}
   backbone = getattr(model, "backbone", None)
   slow = {variable.ref() for variable in backbone.weights} if backbone else set()

@@ -388,7 +388,7 @@ DEFECTS = (
     _trained(change=_sgd(momentum=0.9)),
     (_V3, "optimizer"),
     (_V4, "optimizer"),
-    stage="optimizer",
+    stage="trajectory",
   ),
   *at(
     "plain momentum, not Nesterov's",
@@ -396,7 +396,7 @@ DEFECTS = (
     _trained(change=_sgd(nesterov=False)),
     (_V3, "optimizer"),
     (_V4, "optimizer"),
-    stage="optimizer",
+    stage="trajectory",
   ),
   *at(
     "norms and biases decay",

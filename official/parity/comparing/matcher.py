@@ -9,7 +9,7 @@ import numpy as np
 
 from official.parity.comparing import figures, layouts
 from official.parity.comparing.correspondence import Correspondence
-from official.parity.comparing.matches import Match, Shape, owner
+from official.parity.comparing.matches import Match, Shape, owner, rooted
 from official.parity.comparing.pairing import Pair
 from official.parity.keys import Key
 from official.parity.recording.header import TapInfo
@@ -89,15 +89,16 @@ class Matcher:
       yield self._plan_match(stage, phase, section, name, known[name], order)
 
   def of_slots(self, stage: str, phase: str) -> Iterator[Match]:
-    """Optimizer slots, "<parameter>|<slot>"."""
+    """Optimizer slots, "<parameter>|<slot>"; below float64 second moments by their roots."""
+    by_root = self._original.header.precision != "float64"
     sources = self._correspondence.plan.pairs
     theirs = self._converted(self._original, phase, "slot")
     names = dict.fromkeys([*_all_names(self._candidate, phase, "slot"), *theirs])
     for order, name in enumerate(names):
       parameter, _, slot = name.rpartition("|")
-      yield self._plan_match(
-        stage, phase, "slot", name, [f"{n}|{slot}" for n in sources.get(parameter, ())], order
-      )
+      theirs_of = [f"{n}|{slot}" for n in sources.get(parameter, ())]
+      match = self._plan_match(stage, phase, "slot", name, theirs_of, order)
+      yield rooted(match) if by_root and slot == "v" and not match.figures else match
 
   def _tap_match(
     self,

@@ -39,6 +39,22 @@ class Match:
   figures: bool = False
 
 
+def rooted(match: Match) -> Match:
+  """`match` by the square roots of both sides: what is squared has its noise squared, too."""
+  return dataclasses.replace(
+    match,
+    candidate=lambda recording: _root(match.candidate(recording)),
+    original=lambda recording, shape: _root(match.original(recording, shape)),
+  )
+
+
+def _root(array: np.ndarray | None) -> np.ndarray | None:
+  if array is None:
+    return None
+  wide = array.astype(np.float64)
+  return np.sign(wide) * np.sqrt(np.abs(wide))
+
+
 def owner(variable: str) -> str:
   """Path of the layer that a variable belongs to."""
   return variable.rpartition("/")[0]

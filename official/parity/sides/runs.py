@@ -9,7 +9,7 @@ from official.parity.recording.tiers import Tier
 from official.parity.sides.candidate import Candidate
 from official.parity.sides.original import Original
 
-_TWINS = 3  # A kink that noise falls over to either side is seen by one in three.
+_TWINS = 4  # One upwards; a kink that noise falls over to either side is seen by one in three.
 _CHOICE_TWINS = 8
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from official.parity.case import ParityCase
-from official.parity.comparing import verdict
+from official.parity.comparing import measures, verdict
 from official.parity.comparing.correspondence import Correspondence
 from official.parity.comparing.excuses import Excuses
 from official.parity.comparing.matcher import Matcher
 from official.parity.comparing.matches import Match
 from official.parity.keys import tap_name
 from official.parity.recording.header import TapInfo
+from official.parity.result import Status
 from official.parity.sides import trajectory
 from official.parity.sides.candidate import Candidate
 from official.parity.sides.forcing import OriginalValues
@@ -136,7 +137,21 @@ class Comparison:
       self.runs.led,
       twins=self.runs.led_twins if doubt else tuple,
     )
-    return [joined(one, other) for one, other in zip(alone, led, strict=True)] if alone else led
+    if alone:
+      return [joined(one, other) for one, other in zip(alone, led, strict=True)]
+    return [_at_rest(j) if _parameter(j.match) in self._unmoved else j for j in led]
+
+  @functools.cached_property
+  def _unmoved(self) -> set[str]:
+    """Parameters whose gradient is zero but for rounding, in the original in float64."""
+    sizes = {}
+    for match in self.matcher.of_parameters("gradients", "train", "gradient"):
+      ours = match.candidate(self.free)
+      theirs = None if ours is None else match.original(self.original.golden, ours.shape)
+      if theirs is not None:
+        sizes[match.name] = measures.magnitude(theirs).largest
+    scale = max(sizes.values(), default=0.0)
+    return {name for name, size in sizes.items() if size <= verdict.ZERO * scale}
 
   def _judged_alone(self, matches: Sequence[Match], doubt: bool) -> list[Judged]:
     by_change = [self._change(match, 0) for match in matches]
@@ -179,6 +194,20 @@ def joined(alone: Judged, led: Judged) -> Judged:
   if alone.finding.status.passes and not led.finding.status.passes:
     finding = dataclasses.replace(finding, status=led.finding.status, reason=led.finding.reason)
   return Judged(alone.match, finding)
+
+
+def _parameter(match: Match) -> str:
+  """The parameter that a match of a step's results speaks of."""
+  return match.name.rpartition("|")[0] if match.section == "slot" else match.name
+
+
+def _at_rest(judged: Judged) -> Judged:
+  """A pass: below float64 an optimizer makes steps of what rounding leaves of no gradient."""
+  finding = judged.finding
+  if finding.status != Status.DIFFERENT or not np.isfinite(finding.error):
+    return judged
+  reason = "its gradient is zero in exact arithmetic: the steps are made of rounding"
+  return Judged(judged.match, dataclasses.replace(finding, status=Status.SAME, reason=reason))
 
 
 def _minus(array: np.ndarray | None, base: np.ndarray) -> np.ndarray | None:

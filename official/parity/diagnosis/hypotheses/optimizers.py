@@ -1,7 +1,8 @@
 """Optimizer steps: the candidate's recipe with one of its numbers replaced by the original's."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -23,9 +24,10 @@ def arrays(evidence: OptimizerEvidence, side: str) -> dict[str, np.ndarray]:
   for section, names in parts.items():
     both = [getattr(evidence, attribute) for attribute in names]
     own = both[side == "candidate"]
-    found |= {
-      f"{section}/{key}": np.asarray(own[key]) for key in own if key in both[0] and key in both[1]
-    }
+    keys = both[0].keys() & both[1].keys()
+    if section == "average":  # Averages of statistics follow what no optimizer makes.
+      keys &= evidence.reference.keys()
+    found |= {f"{section}/{key}": np.asarray(own[key]) for key in own if key in keys}
   for label, rates in (("rate", evidence.rates), ("next rate", evidence.next_rates)):
     if rates:
       found[label] = np.asarray(rates[side == "candidate"])
@@ -46,17 +48,28 @@ def hypotheses(evidence: OptimizerEvidence) -> Iterator[Trial]:
   own, other = recipes.read(ours), recipes.read(theirs)
   if own is None or other is None or own.kind != other.kind:
     return
+  kept = _kept(evidence, 1)
   rated = own_arrays | {k: a for k, a in arrays(evidence, "reference").items() if "rate" in k}
   for cause, sentence, changed in _changes(own, other, ours, theirs):
-    kept = rated if changed.rate is other.rate else own_arrays
-    yield Trial(cause, sentence, lambda changed=changed, kept=kept: _made(changed, ours, kept))
+    rest = rated if changed.rate is other.rate else own_arrays
+    made = functools.partial(_made, evidence, changed, ours, kept)
+    yield Trial(cause, sentence, functools.partial(_with, rest, made))
 
 
-def _made(recipe: Recipe, step: Step, own: Arrays) -> dict[str, np.ndarray]:
+def _with(rest: Arrays, made: Callable[[], Arrays]) -> dict[str, np.ndarray]:
+  """`rest`, with those that are made otherwise."""
+  new = made()
+  return {key: new.get(key, array) for key, array in rest.items()}
+
+
+def _made(
+  evidence: OptimizerEvidence, recipe: Recipe, step: Step, kept: float | None
+) -> dict[str, np.ndarray]:
+  """What the recipe makes of the step, by the keys of `arrays`."""
   parameters, slots = recipes.apply(recipe, step)
   made = {f"parameter/{n}": a for n, a in parameters.items()}
   made |= {f"slot/{n}": a for n, a in slots.items()}
-  return {key: made.get(key, array) for key, array in own.items()}
+  return made if kept is None else made | dict(_averaged(evidence, kept, parameters))
 
 
 def _step(evidence: OptimizerEvidence, side: int) -> Step:
@@ -94,28 +107,32 @@ def _rates(evidence: OptimizerEvidence, own: Arrays) -> Iterator[Trial]:
 
 def _averages(evidence: OptimizerEvidence, own: Arrays) -> Iterator[Trial]:
   """Averages that keep another share of themselves."""
-  shares = []
-  for after, new in (
-    (evidence.reference, evidence.reference_averages),
-    (evidence.candidate, evidence.candidate_averages),
-  ):
-    top = below = 0.0
-    for key in new.keys() & after.keys() & evidence.averages_before.keys():
-      way = np.asarray(evidence.averages_before[key]) - after[key]
-      top += float(np.vdot(way, new[key] - after[key]))
-      below += float(np.vdot(way, way))
-    shares.append(top / below if below else np.nan)
-  if np.isfinite(shares).all():
-    kept = shares[0]
-    mended = {
-      f"average/{key}": kept * np.asarray(old) + (1 - kept) * evidence.candidate[key]
-      for key, old in evidence.averages_before.items()
-      if key in evidence.candidate
-    }
-    sentence = f"averages keep {name(shares[1])} of themselves, in the original {name(kept)}"
-    yield Trial(
-      "average_decay", sentence, lambda: {key: mended.get(key, array) for key, array in own.items()}
-    )
+  ours, theirs = _kept(evidence, 1), _kept(evidence, 0)
+  if ours is not None and theirs is not None:
+    mended = own | _averaged(evidence, theirs, evidence.candidate)
+    sentence = f"averages keep {name(ours)} of themselves, in the original {name(theirs)}"
+    yield Trial("average_decay", sentence, lambda: mended)
+
+
+def _kept(evidence: OptimizerEvidence, side: int) -> float | None:
+  """The share of themselves that a side's averages keep; None where it has none, or none moves."""
+  after = (evidence.reference, evidence.candidate)[side]
+  new = (evidence.reference_averages, evidence.candidate_averages)[side]
+  top = below = 0.0
+  for key in new.keys() & after.keys() & evidence.averages_before.keys():
+    way = np.asarray(evidence.averages_before[key]) - after[key]
+    top += float(np.vdot(way, new[key] - after[key]))
+    below += float(np.vdot(way, way))
+  return top / below if below else None
+
+
+def _averaged(evidence: OptimizerEvidence, kept: float, parameters: Arrays) -> Arrays:
+  """Averages after the step, of these parameters."""
+  return {
+    f"average/{key}": kept * np.asarray(old) + (1 - kept) * parameters[key]
+    for key, old in evidence.averages_before.items()
+    if key in parameters
+  }
 
 
 def _changes(
@@ -129,9 +146,7 @@ def _changes(
     changed = dataclasses.replace(own, rate=other.rate, decoupled=other.decoupled)
     yield "parameter_frozen", sentence, changed
   if not same(own.clip, other.clip) or own.bound != other.bound:
-    scopes = [recipes.clip_scope(r, s.gradients) for r, s in ((own, ours), (other, theirs))]
-    sentence = f"the candidate clips gradients {scopes[0]}, the original {scopes[1]}"
-    yield "clip_scope", sentence, dataclasses.replace(own, clip=other.clip, bound=other.bound)
+    yield from _gradient_changes(own, other, ours, theirs)
   if own.momentum != other.momentum or own.beta2 != other.beta2 or own.nesterov != other.nesterov:
     yield "momentum", _momentum_sentence(own, other), _with_momentum(own, other)
   if not same(own.coupled, other.coupled) or not same(own.decoupled, other.decoupled):
@@ -147,6 +162,32 @@ def _changes(
     yield "optimizer_epsilon", sentence, changed
   if not same(own.rate, other.rate):
     yield from _rate_changes(own, other, ours)
+
+
+def _gradient_changes(
+  own: Recipe, other: Recipe, ours: Step, theirs: Step
+) -> Iterator[tuple[str, str, Recipe]]:
+  """Gradients that go into the moments by another factor, or cut off."""
+  changed = dataclasses.replace(own, clip=other.clip, bound=other.bound)
+  factor = recipes.ratio(own.clip, other.clip)
+  if factor is not None and own.bound == other.bound:
+    for side, share in ((ours, factor), (theirs, 1 / factor if factor else np.inf)):
+      if side.rate is not None and abs(abs(share) - side.rate) <= 1e-6 * side.rate:
+        sentence = "one side's momentum sums steps, the rate included, the other's gradients"
+        yield "momentum", sentence, dataclasses.replace(changed, rate=other.rate)
+    if _is_scale(own, other, factor):
+      yield "gradient_scale", f"ours are {name(factor)} times the original's gradients", changed
+  scopes = [recipes.clip_scope(r, s.gradients) for r, s in ((own, ours), (other, theirs))]
+  sentence = f"the candidate clips gradients {scopes[0]}, the original {scopes[1]}"
+  yield "clip_scope", sentence, changed
+
+
+def _is_scale(own: Recipe, other: Recipe, factor: float) -> bool:
+  """Whether a factor is no clip: that never enlarges, and its norm is no power of 2 of another."""
+  enlarged = max(*own.clip.values(), *other.clip.values()) > 1 + 1e-6
+  unclipped = any(abs(max(r.clip.values()) - 1) < 1e-6 for r in (own, other))
+  power = factor > 0 and abs(np.log2(factor) - round(np.log2(factor))) < 1e-6
+  return enlarged or (power and not unclipped)
 
 
 def _with_momentum(own: Recipe, other: Recipe) -> Recipe:

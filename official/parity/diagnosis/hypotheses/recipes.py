@@ -118,7 +118,7 @@ def direction(recipe: Recipe, count: int, m: np.ndarray, v: np.ndarray) -> np.nd
   """m̂ / (√v̂ + ε) after `count` steps."""
   one, two = 1 - recipe.momentum**count, 1 - recipe.beta2**count
   if recipe.form == "inside":
-    return m / one / np.sqrt(v / two + recipe.epsilon)
+    return m / one / _nonzero(np.sqrt(v / two + recipe.epsilon))
   if recipe.form == "hat":
     return m / one * np.sqrt(two) / _nonzero(np.sqrt(v) + recipe.epsilon)
   return m / one / _nonzero(np.sqrt(v / two) + recipe.epsilon)
@@ -280,6 +280,14 @@ def clip_scope(recipe: Recipe, gradients: Arrays) -> str:
   if np.ptp(list(norms.values())) < 1e-6 * max(norms.values()):
     return f"each to a norm of {max(norms.values()):.6g}"
   return "some by factors"
+
+
+def ratio(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:
+  """By which single factor `one` is `other`; None where it takes several."""
+  both = [name for name in one if other.get(name)]
+  factors = [one[name] / other[name] for name in both]
+  alike = factors and np.ptp(factors) <= _SAME * max(map(abs, factors))
+  return float(np.median(factors)) if alike else None
 
 
 def same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
