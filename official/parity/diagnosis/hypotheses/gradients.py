@@ -34,6 +34,9 @@ class BackwardSubject(Subject):
     known = evidence.parameter_gradients
     self.variables = {v.name: v for v in everything if v.name in known and names[v.name] == 1}
     self.reference |= {name_: np.asarray(known[name_]) for name_ in self.variables}
+    # A frozen layer leaves its variables as they are and does not list them.
+    trained = {id(v) for v in getattr(evidence.layer, "trainable_variables", ())}
+    self.frozen = {key for key, v in self.variables.items() if id(v) not in trained}
 
   def error(self, outputs: Mapping[str, Any]) -> float:
     """The largest error; variables' gradients share a scale."""
@@ -93,7 +96,7 @@ class BackwardSubject(Subject):
     if len(upstream) == len(outputs) == 1:
       upstream = dict(zip(outputs, upstream.values(), strict=True))
     shared = [leaf for leaf in outputs if leaf in upstream]
-    trained = {k: v for k, v in self.variables.items() if v.trainable}
+    trained = {k: v for k, v in self.variables.items() if k not in self.frozen}
     found = tape.gradient(
       [outputs[leaf] for leaf in shared],
       floats | trained,
@@ -102,7 +105,7 @@ class BackwardSubject(Subject):
     )
     for variable, value in zip(variables, kept, strict=True):
       variable.assign(value)
-    frozen = {k: np.zeros(v.shape) for k, v in self.variables.items() if not v.trainable}
+    frozen = {key: np.zeros(self.variables[key].shape) for key in self.frozen}
     return self.arrays({k: tf.convert_to_tensor(g) for k, g in found.items()} | frozen)
 
 
@@ -110,7 +113,7 @@ def frozen(subject: BackwardSubject) -> Iterator[Trial]:
   """Variables that one side does not train."""
   own, theirs = subject.outputs, subject.reference
   idle = [key for key in own if not own[key].any() and theirs[key].any()]
-  if idle and any(not subject.variables[k].trainable for k in idle if k in subject.variables):
+  if subject.frozen.intersection(idle):
     sentence = f"the candidate does not train {', '.join(idle)}; the original does"
     yield Trial("parameter_frozen", sentence, lambda: subject.run({}))
   extra = [key for key in own if own[key].any() and not theirs[key].any()]

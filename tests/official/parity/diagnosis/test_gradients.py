@@ -88,10 +88,11 @@ def dense_case(**kwargs):
   return layer, lambda x, k, b: x @ k + b, (kernel, bias), (layer.kernel, layer.bias)
 
 
-def test_a_frozen_parameter():
+@pytest.mark.parametrize("variables_too", [False, True])
+def test_a_frozen_parameter(variables_too):
   layer, function, arrays, variables = dense_case()
   layer.trainable = False
-  for variable in variables:
+  for variable in variables if variables_too else ():
     variable._trainable = False
   assert first(found(layer, function, *arrays, variables=variables)).cause == "parameter_frozen"
 
