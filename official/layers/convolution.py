@@ -26,19 +26,24 @@ class Conv2D(tf_keras.layers.Conv2D):
     super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs})
 
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    reach = self.dilation_rate[0] * (self.kernel_size[0] - 1) // 2
-    each_side = 0 if self.padding == "valid" else reach
+    if self.dilation_rate == (1, 1):
+      return self._convolve(inputs, kernel, self.padding == "same")
+    # In float64 TensorFlow has no gradient of dilated convolutions on CPUs.
+    apart = lambda x, *_: self._convolve(x, kernel, False)  # noqa: E731
+    rate, padding = self.dilation_rate, self.padding.upper()
+    return tf.nn.with_space_to_batch(inputs, rate, padding, apart, self.kernel_size)
+
+  def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor, padded: bool) -> tf.Tensor:
+    each_side = (self.kernel_size[0] - 1) // 2 if padded else 0
     padding = [[0, 0], [each_side] * 2, [each_side] * 2, [0, 0]]
-    dilations = self.dilation_rate
     if self.groups == 1:
-      return tf.nn.conv2d(inputs, kernel, self.strides, padding, dilations=dilations)
+      return tf.nn.conv2d(inputs, kernel, self.strides, padding)
     if kernel.shape[2] == 1:
       apart = tf.reshape(kernel, [*self.kernel_size, self.groups, self.filters // self.groups])
-      return tf.nn.depthwise_conv2d(inputs, apart, [1, *self.strides, 1], padding, None, dilations)
+      return tf.nn.depthwise_conv2d(inputs, apart, [1, *self.strides, 1], padding)
     # TensorFlow has no gradient of grouped convolutions on CPUs.
     pairs = zip(tf.split(inputs, self.groups, -1), tf.split(kernel, self.groups, -1), strict=True)
-    convolved = [tf.nn.conv2d(x, k, self.strides, padding, dilations=dilations) for x, k in pairs]
-    return tf.concat(convolved, -1)
+    return tf.concat([tf.nn.conv2d(x, k, self.strides, padding) for x, k in pairs], -1)
 
   def _jit_compiled_convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     # Keras has XLA compile every grouped convolution by itself; ours runs as it is.

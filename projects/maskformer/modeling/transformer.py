@@ -43,8 +43,8 @@ class Mlp(tf_keras.layers.Layer):
     }
     # By configuration: an initializer that is used twice draws the same twice.
     drawn = {name: tf_keras.initializers.serialize(draw) for name, draw in draws.items()}
-    self._config = {"hidden": hidden, "width": width, "activation": activation, "rate": rate}
-    self._config |= drawn
+    sizes = {"hidden": hidden, "width": width, "activation": activation, "rate": rate}
+    self._config = sizes | drawn
     self.expand = Dense(hidden, **drawn, name="expand")
     self.activation = ACTIVATIONS[activation]
     self.rate = rate

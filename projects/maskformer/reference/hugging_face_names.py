@@ -41,6 +41,7 @@ _SWIN_BLOCK = (
   Same("layernorm_after", "mlp_norm", "norm", _ROWS),
   Same("intermediate.dense", "mlp/expand", "linear", _ROWS),
   Same("output.dense", "mlp/reduce", "linear", _ROWS),
+  Same("output", "mlp", layout=_ROWS),
   Same(":0", "", layout=_ROWS),
 )
 _MERGING = (
@@ -51,6 +52,7 @@ _MERGING = (
 _SWIN = (
   Same("model.embeddings.patch_embeddings.projection", "embedding/projection", "conv"),
   Same("model.embeddings.norm", "embedding/norm", "norm", _ROWS),
+  Same("model.embeddings:0", "embedding", layout=_ROWS),
   *under("model.encoder.layers.{s}.blocks.{i}", "stage{s}/block{i}", _SWIN_BLOCK),
   *under("model.encoder.layers.{s}.downsample", "merge{s+1}", _MERGING),
   Same("hidden_states_norms.{s}", "norm{s}", "norm", _ROWS),
@@ -124,8 +126,10 @@ def _table(backbone: tuple[Same, ...]) -> tuple[Same, ...]:
 RESNET = _table(_RESNET)
 SWIN = _table(_SWIN)
 
+_UNUSED = "no output of the backbone depends on it"
 SWIN_IGNORED = (
-  Ignore(f"{_ENCODER}.model.layernorm.{{name}}", "no output of the backbone depends on it"),
+  Ignore(f"{_ENCODER}.model.layernorm.{{name}}", _UNUSED),
+  Ignore("{path*}.relative_position_index", "a constant of ours"),
 )
 
 _HANDS_ON = "hands on what its parts return"
@@ -173,5 +177,14 @@ SWIN_EXCUSES = excuses(
     "{path*}.dropout": _IDENTITY,
     "{path*}.drop_path": _IDENTITY,
     "{path*}.intermediate_act_fn": _STEP,
+    "{path*}.intermediate": _STEP,
+    "{path*}.attention.self:0": _STEP,
+    "{path*}.attention.output": _HANDS_ON,
+    "model.embeddings.patch_embeddings:0": "the projection's output in rows",
+    "model.encoder.layers.{s}:{leaf*}": _HANDS_ON,
+    "model.encoder:{leaf*}": _HANDS_ON,
+    "model:{leaf*}": _HANDS_ON,
+    "model.layernorm": _UNUSED,
+    "model.pooler": _UNUSED,
   },
-)
+) + (Excuse("output/backbone/stage{s}", "ours alone: hands on what its last block returns"),)

@@ -90,8 +90,8 @@ class Bottleneck(tf_keras.layers.Layer):
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"filters": filters, "strides": strides, "project": project}
-    self._config |= {"dilation": dilation, "frozen": frozen}
+    sizes = {"filters": filters, "strides": strides, "project": project}
+    self._config = sizes | {"dilation": dilation, "frozen": frozen}
     inner = filters // 4
     self.reduce = conv_norm(frozen, inner, 1, name="reduce")
     self.conv = conv_norm(frozen, inner, 3, strides, dilation=dilation, name="conv")
@@ -133,8 +133,8 @@ class Stage(tf_keras.layers.Layer):
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"filters": filters, "depth": depth, "strides": strides}
-    self._config |= {"dilations": list(dilations), "frozen": frozen}
+    sizes = {"filters": filters, "depth": depth, "strides": strides}
+    self._config = sizes | {"dilations": list(dilations), "frozen": frozen}
     self.blocks = []
     for index, dilation in enumerate(dilations or [1] * depth):
       sizes = (filters, 1 if index else strides, not index, dilation, frozen)
@@ -174,8 +174,8 @@ class ResNet(tf_keras.layers.Layer):
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"stem": stem, "filters": list(filters), "depths": list(depths)}
-    self._config |= {"deep_stem": deep_stem, "dilations": list(dilations), "frozen": frozen}
+    sizes = {"stem": stem, "filters": list(filters), "depths": list(depths)}
+    self._config = sizes | {"deep_stem": deep_stem, "dilations": list(dilations), "frozen": frozen}
     self.stem = (DeepStem if deep_stem else Stem)(stem, frozen, name="stem")
     self.stages = [
       Stage(width, depth, 2 if index else 1, frozen=frozen, name=f"stage{index}")

@@ -34,8 +34,8 @@ class SwinStage(tf_keras.layers.Layer):
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"width": width, "depth": depth, "heads": heads, "window": window}
-    self._config["rates"] = list(rates)
+    sizes = {"width": width, "depth": depth, "heads": heads, "window": window}
+    self._config = sizes | {"rates": list(rates)}
     self.blocks = [
       SwinBlock(width, heads, window, window // 2 if index % 2 else 0, rate, name=f"block{index}")
       for index, rate in enumerate(rates or [0.0] * depth)
@@ -73,8 +73,8 @@ class Swin(tf_keras.layers.Layer):
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"width": width, "depths": list(depths), "heads": list(heads)}
-    self._config |= {"window": window, "rate": rate}
+    sizes = {"width": width, "depths": list(depths), "heads": list(heads)}
+    self._config = sizes | {"window": window, "rate": rate}
     rates = np.linspace(0, rate, sum(depths)).tolist()
     self.embedding = PatchEmbedding(width, name="embedding")
     self.stages, self.norms, self.merges = [], [], []

@@ -50,7 +50,8 @@ class WindowAttention(tf_keras.layers.Layer):
       [b · windows, window², width].
     """
     parts = [split_heads(make(inputs), self.heads) for make in (self.query, self.key, self.value)]
-    table = tf.convert_to_tensor(self.relative_bias)
+    # Reshaped to what it is: so its gradient is dense, which `gather` alone makes sparse.
+    table = tf.reshape(self.relative_bias, [-1, self.heads])
     relative = tf.gather(table, windows.relative_index(self.window))
     relative = tf.transpose(relative, [2, 0, 1])  # [heads, window², window²]
     if bias is not None:

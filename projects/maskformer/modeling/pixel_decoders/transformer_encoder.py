@@ -32,8 +32,8 @@ class TransformerEncoder(tf_keras.layers.Layer):
     self, width: int, heads: int, hidden: int, depth: int, rate: float = 0.0, **kwargs: Any
   ) -> None:
     super().__init__(**kwargs)
-    self._config = {"width": width, "heads": heads, "hidden": hidden, "depth": depth}
-    self._config["rate"] = rate
+    sizes = {"width": width, "heads": heads, "hidden": hidden, "depth": depth}
+    self._config = sizes | {"rate": rate}
     self.projection = tf_keras.layers.Conv2D(
       width, 1, kernel_initializer=caffe_xavier(), name="projection"
     )
