@@ -1,4 +1,6 @@
 """Registers every project's experiments and tasks, by importing them."""
 
+import projects.maskformer.configs.experiments
+import projects.maskformer.tasks.maskformer
 import projects.yolo.configs.experiments
 import projects.yolo.tasks.yolo  # noqa: F401

@@ -1,4 +1,4 @@
-"""Detects objects in image files with a trained network: pictures, and a COCO results JSON."""
+"""Runs a trained network on image files: pictures, and results in COCO's formats."""
 
 import argparse
 import sys
@@ -10,34 +10,36 @@ from official.cli import app
 from official.cli.arguments import Parser
 from official.cli.errors import UserError
 from official.cli.progress import Progress
-from tools import predict_network
+from tools import predict_network, predict_outputs
 
 if TYPE_CHECKING:
   import numpy as np
 
 _BATCH_SIZE = 8
-_RESULTS = "detections.json"
 _DESCRIPTION = f"""\
-Detects objects in images with a trained network, in float32. Writes each image with boxes, class
-names and scores to OUT/NAME.jpg, and all detections to OUT/{_RESULTS} in COCO's results format:
-category ids are those of the training data; image ids are the files' names where all of them are
-numbers, as COCO's are, else 1, 2, …
+Detects objects in images, or segments them, with a trained network, in float32. Draws each image
+to OUT/NAME.jpg: boxes with class names and scores, or segments with a legend. Results are in COCO's
+formats: detections in OUT/{predict_outputs.DETECTIONS}; segments in OUT/{predict_outputs.SEGMENTS},
+and their maps in OUT/{predict_outputs.MAPS}/. Category ids are those of the training data; image
+ids are the files' names where all of them are numbers, as COCO's are, else 1, 2, …
 
 Of a run's folder, the best checkpoint is used, else the newest one, with averaged weights where the
 experiment averages: what evaluations see. Settings are the experiment's defaults, then the run's
 params.yaml, then --params_override. Class names are what the run recorded, else the data's.
 
 Networks that Darknet trained are read with --imported; their category ids are class numbers."""
-_EXAMPLES = f"""\
+_EXAMPLES = """\
   python -m tools.predict --experiment=yolo_v4_tiny_shapes --checkpoint=runs/shapes \\
     --output=runs/shapes/predictions data/shapes/images/val
   python -m tools.predict --experiment=yolo_v4_csp_coco --checkpoint=runs/coco/ckpt-50000 \\
     --output=out --score_threshold=0.5 'photos/**/*.jpg' dog.png
+  python -m tools.predict --experiment=maskformer_tiny_shapes --checkpoint=runs/maskformer \\
+    --output=out photos
   python -m tools.predict --imported yolov4-tiny.cfg yolov4-tiny.weights --names=coco.names \\
     --output=out dog.jpg
 
 exit codes: 0 done, 2 a mistake in flags or settings, or some of the images could not be read
-(they are named, and the others are done); {_RESULTS} holds what is at or above --score_threshold:
+(they are named, and the others are done); results hold what is at or above --score_threshold:
 for COCO's AP, give 0"""
 
 
@@ -77,7 +79,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     type=float,
     default=0.3,
     metavar="S",
-    help="leave out detections with a score below, 0..1 [0.3]",
+    help="leave out detections or segments with a score below, 0..1 [0.3]",
   )
   add(
     "--params_override",
@@ -111,20 +113,18 @@ def _predict(
   from official.serving import results
 
   ids = dict(zip(pictures, results.image_ids(list(pictures)), strict=True))
-  rows: results.Rows = []
+  output = network.output(arguments.output, network.categories, arguments.score_threshold)
   failures: list[str] = []
   with Progress("predicting", len(pictures), "images") as progress:
     for batch in _batches(list(pictures), failures, progress):
-      found = network.detector.detect(list(batch.values()))
-      for (path, image), detections in zip(batch.items(), found, strict=True):
-        kept = results.above(detections, arguments.score_threshold)
-        rows += results.coco_rows(kept, network.categories, ids[path], path.name)
-        results.write_picture(image, kept, network.categories, pictures[path])
-  results.write_json(rows, arguments.output / _RESULTS)
+      found = network.predict(list(batch.values()))
+      for (path, image), each in zip(batch.items(), found, strict=True):
+        output.add(image, each, predict_outputs.Names(ids[path], path.name, pictures[path]))
+  output.write()
   for failure in failures:
     print(f"left out: {failure}", file=sys.stderr)
   print(
-    f"{arguments.output}: {len(rows)} detections in {len(pictures) - len(failures)} images, "
+    f"{arguments.output}: {output.count} {output.noun} in {len(pictures) - len(failures)} images, "
     f"{len(failures)} left out"
   )
   return 2 if failures else 0

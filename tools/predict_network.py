@@ -2,17 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from official.cli.errors import UserError
 from official.datasets.annotations import Category
 from projects import dossiers
+from tools import predict_outputs
 
 if TYPE_CHECKING:
+  import numpy as np
+
   from official.core import config_definitions as cfg
-  from official.dossiers.dossier import Detector, Dossier, Importer
+  from official.dossiers.dossier import Dossier, Importer
   from official.serving.run_folder import RunFolder
 
 
@@ -20,12 +23,14 @@ class Network(NamedTuple):
   """What to predict with.
 
   Attributes:
-    detector: finds objects.
+    predict: what is in each of some images.
+    output: makes of a folder, categories and a score threshold what collects that.
     categories: by class.
     source: what it was made of, for people.
   """
 
-  detector: "Detector"
+  predict: Callable[[Sequence["np.ndarray"]], Sequence[Any]]
+  output: Callable[[Path, Sequence[Category], float], predict_outputs.Output]
   categories: Sequence[Category]
   source: str
 
@@ -45,8 +50,16 @@ def check(arguments: argparse.Namespace) -> None:
   dossiers.of_experiment(arguments.experiment)
 
 
-def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
-  """The network of a run.
+class Run(NamedTuple):
+  """A run: what it trained, the prefix of its checkpoint, and its classes."""
+
+  task: "cfg.TaskConfig"
+  checkpoint: str
+  categories: Sequence[Category]
+
+
+def trained_run(arguments: argparse.Namespace) -> Run:
+  """The run that `experiment`, `checkpoint` and `params_override` name.
 
   Raises:
     UserError: settings or checkpoint are wrong, or do not fit each other.
@@ -54,11 +67,21 @@ def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
   from official.serving.run_folder import RunFolder
 
   dossier = dossiers.of_experiment(arguments.experiment)
-  run = RunFolder(arguments.checkpoint)
-  params = _settings(arguments, run)
-  checkpoint = run.checkpoint(params.trainer.best_checkpoint_export_subdir)
-  categories = _categories(run, dossier, params)
-  return Network(dossier.detector(params.task, checkpoint, batch_size), categories, checkpoint)
+  folder = RunFolder(arguments.checkpoint)
+  params = _settings(arguments, folder)
+  checkpoint = folder.checkpoint(params.trainer.best_checkpoint_export_subdir)
+  return Run(params.task, checkpoint, _categories(folder, dossier, params))
+
+
+def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
+  """The network of a run; raises as `trained_run`."""
+  dossier = dossiers.of_experiment(arguments.experiment)
+  task, checkpoint, categories = trained_run(arguments)
+  if dossier.segmenter:
+    segmenter = dossier.segmenter(task, checkpoint, batch_size, categories)
+    return Network(segmenter.segment, predict_outputs.Segmented, categories, checkpoint)
+  detector = dossier.detector(task, checkpoint, batch_size)
+  return Network(detector.detect, predict_outputs.Detected, categories, checkpoint)
 
 
 def imported(arguments: argparse.Namespace, batch_size: int) -> Network:
@@ -69,12 +92,18 @@ def imported(arguments: argparse.Namespace, batch_size: int) -> Network:
   """
   files = arguments.imported
   detector, count = _importer(files).load(*files, batch_size)
-  if not arguments.names:
-    return Network(detector, _numbered(count, "give --names"), files[1])
-  names = _read_names(arguments.names)
+  categories = _named(arguments.names, count)
+  return Network(detector.detect, predict_outputs.Detected, categories, files[1])
+
+
+def _named(path: Path | None, count: int) -> Sequence[Category]:
+  """Things with the names in a file; without one, with numbers."""
+  if not path:
+    return _numbered(count, "give --names")
+  names = _read_names(path)
   if len(names) != count:
-    raise UserError(f"--names {arguments.names} has {len(names)} names for {count} classes")
-  return Network(detector, [Category(i, name, True) for i, name in enumerate(names)], files[1])
+    raise UserError(f"--names {path} has {len(names)} names for {count} classes")
+  return [Category(index, name, True) for index, name in enumerate(names)]
 
 
 def _importer(files: Sequence[str]) -> "Importer":

@@ -49,6 +49,57 @@ class DetectorFactory(Protocol):
     """
 
 
+class Segmentation(NamedTuple):
+  """The segments of an image, which do not overlap.
+
+  Attributes:
+    ids: the segment of each pixel [h, w] int32, from 1; 0 belongs to none.
+    classes: of the segments 1, 2, … [n] int32 (indices of the categories).
+    scores: of the segments [n] float32 in 0..1.
+  """
+
+  ids: np.ndarray
+  classes: np.ndarray
+  scores: np.ndarray
+
+
+class Segmenter(Protocol):
+  """Finds segments in images of any size."""
+
+  def segment(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
+    """What is in each of the images, [h, w, 3] uint8 each, RGB."""
+
+
+class SegmenterFactory(Protocol):
+  """Makes a project's segmenter."""
+
+  def __call__(
+    self,
+    task: "cfg.TaskConfig",
+    checkpoint: str,
+    batch_size: int,
+    categories: Sequence[Category],
+  ) -> Segmenter:
+    """As `DetectorFactory`; `categories` are those of the classes: things differ from stuff."""
+
+
+class Exporter(Protocol):
+  """Writes a project's networks as SavedModels."""
+
+  def __call__(
+    self,
+    task: "cfg.TaskConfig",
+    checkpoint: str,
+    categories: Sequence[Category],
+    directory: str,
+  ) -> None:
+    """Writes the network that `task` configures, with the weights of `checkpoint`.
+
+    Raises:
+      UserError: the checkpoint cannot be read, or is of another network; or it cannot be exported.
+    """
+
+
 class Imported(NamedTuple):
   """A network made of foreign files."""
 
@@ -83,10 +134,11 @@ class Claim:
   """A figure that the originals' authors published.
 
   Attributes:
-    metric: a name in `official.evaluation.coco.METRICS`.
+    metric: a name in `METRICS` of `official.evaluation.coco` or `.semantic`, or `PQ`.
     value: in 0..1.
     data: what it was measured on.
-    input_size: height and width of the network's input, in pixels.
+    input_size: height and width of the network's input, in pixels; where images keep their aspect,
+      the shortest side.
     source: where it is written.
   """
 
@@ -120,12 +172,14 @@ class Dossier:
     variants: the networks, by name.
     experiments: every experiment that the project registers.
     input_shape: (height, width, channels) of one input of the network that a task configures.
-    detector: makes the detector of a trained network.
+    detector: makes the detector of a trained network; None where it finds segments.
+    segmenter: makes the segmenter of a trained network; None where it finds boxes.
     categories: the categories of the data that a task evaluates on, in the order of its classes;
       raises `UserError` where the data is not at hand.
     parity: the cases that prove the project's networks equal to their originals, by variant; None
       where there is no original to compare with. A case makes its sides only when it is run.
     importer: makes detectors of foreign files; None where the project reads none.
+    export: writes a trained network as a SavedModel; None where the project does not.
   """
 
   name: str
@@ -133,7 +187,9 @@ class Dossier:
   variants: Mapping[str, Variant]
   experiments: tuple[str, ...]
   input_shape: Callable[["cfg.TaskConfig"], tuple[int, int, int]]
-  detector: DetectorFactory
   categories: Callable[["cfg.TaskConfig"], Sequence[Category]]
+  detector: DetectorFactory | None = None
+  segmenter: SegmenterFactory | None = None
   parity: Callable[[], Mapping[str, "ParityCase"]] | None = None
   importer: Importer | None = None
+  export: Exporter | None = None
