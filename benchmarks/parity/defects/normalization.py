@@ -42,7 +42,12 @@ class SinglePrecisionGroupNorm(GroupNorm):
   """Statistics in float32, whatever the dtype."""
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return tf.cast(super().call(tf.cast(inputs, tf.float32)), inputs.dtype)
+    batch, height, width, channels = inputs.shape
+    x = tf.cast(inputs, tf.float32)
+    x = tf.reshape(x, [batch, height * width, self.groups, channels // self.groups])
+    mean, variance = tf.nn.moments(x, axes=[1, 3], keepdims=True)
+    x = tf.reshape((x - mean) * tf.math.rsqrt(variance + self.epsilon), inputs.shape)
+    return tf.cast(x, inputs.dtype) * self.gamma + self.beta
 
 
 class InterleavedGroupNorm(GroupNorm):
