@@ -210,7 +210,7 @@ def test_ctrl_c_leaves_nothing(folder, tmp_path):
     folder, "jax", "run", "toys", "stopped", env={**os.environ, "TMPDIR": str(tmp_path)}
   )
   _, err = process.communicate()
-  assert process.returncode == 130
+  assert process.returncode == 130, err
   assert err.splitlines()[-1] == "interrupted"
   assert not any(tmp_path.glob("parity-*"))
 
