@@ -8,16 +8,15 @@ original; transformers' train. The sides take turns, each measurement in a proce
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from benchmarks.steps import print_measured
 from official.cli.app import quiet_tensorflow
 
 _SHAPES = ((256, 2), (640, 1))  # Side and batch.
@@ -55,17 +54,7 @@ def _measure(side: str, size: int, batch: int) -> dict[str, float]:
 
 def _run_side(side: str, size: int, batch: int) -> None:
   step = {"ours": _our_step, "theirs": _their_step}[side](size, batch)
-  walls, cpus = [], []
-  for index in range(_WARM_UP + _STEPS):
-    wall, cpu = time.perf_counter(), time.process_time()
-    step()
-    if index >= _WARM_UP:
-      walls.append(time.perf_counter() - wall)
-      cpus.append(time.process_time() - cpu)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-  print(
-    json.dumps({"wall": statistics.median(walls), "cpu": statistics.median(cpus), "memory": peak})
-  )
+  print_measured(step, _WARM_UP, _STEPS)
 
 
 def _batch(size: int, batch: int) -> dict[str, np.ndarray]:

@@ -7,16 +7,15 @@ at −1 for padded objects, which the CPU refuses: its scatter is given clipped 
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.steps import print_measured
 from official.cli.app import quiet_tensorflow
 
 _SIZE, _BATCH, _WARM_UP, _STEPS, _ROUNDS = 416, 2, 2, 8, 2
@@ -57,17 +56,7 @@ def _run_side(side: str, directory: str) -> None:
   quiet_tensorflow()
   pattern = f"{directory}/train-*.tfrecord"
   step = {"ours": _our_step, "upstream": _upstream_step}[side](pattern)
-  walls, cpus = [], []
-  for index in range(_WARM_UP + _STEPS):
-    wall, cpu = time.perf_counter(), time.process_time()
-    step()
-    if index >= _WARM_UP:
-      walls.append(time.perf_counter() - wall)
-      cpus.append(time.process_time() - cpu)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-  print(
-    json.dumps({"wall": statistics.median(walls), "cpu": statistics.median(cpus), "memory": peak})
-  )
+  print_measured(step, _WARM_UP, _STEPS)
 
 
 def _our_step(pattern: str) -> Callable[[], Any]:

@@ -20,7 +20,7 @@ the outputs of every layer, losses, gradients, and in float64 ten steps of its o
 _EXAMPLES = """\
   python -m projects.maskformer.reference.record_original ../MaskFormer ../detectron2
   python -m projects.maskformer.reference.record_original ../MaskFormer ../detectron2 \\
-    --precision bfloat16 --folder /tmp/recordings"""
+    --precision bfloat16 --folder recordings"""
 _NAME, _CLASSES = "coco-r50", 133
 _CONFIG = "coco-panoptic/maskformer_panoptic_R50_bs64_554k"
 _STEPS = 10
