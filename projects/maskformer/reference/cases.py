@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from official.parity.case import Excuse, ParityCase, Side
+from projects.maskformer.modeling.variants import get_variant
 from projects.maskformer.reference import hugging_face_names, original_names, recorded
 from projects.maskformer.reference.batch import batch
 from projects.maskformer.reference.correspondence import Same, taps, weights
@@ -35,12 +36,13 @@ def parity_cases() -> Mapping[str, ParityCase]:
 
 
 def _coco_resnet() -> ParityCase:
+  table = original_names.table(get_variant("r50_encoder"))
   return ParityCase(
     name="maskformer/coco-r50",
     reference=None,
     recorded=functools.partial(recorded.restore, "coco-r50", _COCO_CLASSES),
     excuses=(*original_names.EXCUSES, _GROUPS),
-    **_common("r50_encoder", _COCO_CLASSES, _COCO_RECIPE, original_names.table(encoder=True)),
+    **_common("r50_encoder", _COCO_CLASSES, _COCO_RECIPE, table),
   )
 
 

@@ -7,6 +7,16 @@ from official.checkpoints.rules import Ignore, Rule
 from official.parity.case import Excuse, TapRule
 from official.parity.keys import ROOT
 
+
+def _stacked(prefix: str) -> tuple[tuple[str, str, str], ...]:
+  """Projections of queries, keys and values that are one matrix and one bias there."""
+  return tuple(
+    (f"{prefix}{own}", f"{name}/{ours}", f"qkv:{index}/3{transform}")
+    for index, name in enumerate(("query", "key", "value"))
+    for own, ours, transform in (("weight", "kernel", "|linear"), ("bias", "bias", ""))
+  )
+
+
 _VARIABLES = {
   "conv": (("weight", "kernel", "conv"), ("bias", "bias", "")),
   "conv_no_bias": (("weight", "kernel", "conv"),),
@@ -25,15 +35,12 @@ _VARIABLES = {
     ("running_mean", "moving_mean", ""),
     ("running_var", "moving_variance", ""),
   ),
-  "attention": (  # PyTorch's own, whose projections of queries, keys and values are one matrix.
-    *(
-      (f"in_proj_{own}", f"{name}/{ours}", f"qkv:{index}/3{transform}")
-      for index, name in enumerate(("query", "key", "value"))
-      for own, ours, transform in (("weight", "kernel", "|linear"), ("bias", "bias", ""))
-    ),
+  "attention": (  # PyTorch's own.
+    *_stacked("in_proj_"),
     ("out_proj.weight", "output/kernel", "linear"),
     ("out_proj.bias", "output/bias", ""),
   ),
+  "stacked": _stacked(""),  # Swin's are one, too.
   "relative_bias": (("relative_position_bias_table", "relative_bias", ""),),
   "query_positions": (("weight", "query_positions", ""),),
 }

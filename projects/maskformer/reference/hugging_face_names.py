@@ -2,6 +2,7 @@
 
 from official.checkpoints.rules import Ignore
 from official.parity.case import Excuse
+from projects.maskformer.modeling.variants import SwinSizes, Variant
 from projects.maskformer.reference.correspondence import Same, excuses, under
 
 _ENCODER = "model.pixel_level_module.encoder"
@@ -125,6 +126,15 @@ def _table(backbone: tuple[Same, ...]) -> tuple[Same, ...]:
 
 RESNET = _table(_RESNET)
 SWIN = _table(_SWIN)
+
+
+def table(variant: Variant) -> tuple[Same, ...] | None:
+  """What corresponds in the whole network; None where transformers has none like it."""
+  if isinstance(variant.backbone, SwinSizes):
+    return SWIN
+  plain = variant.kind == "mask" and not variant.encoder_layers
+  return RESNET if plain and not variant.backbone.deep_stem else None
+
 
 _UNUSED = "no output of the backbone depends on it"
 SWIN_IGNORED = (

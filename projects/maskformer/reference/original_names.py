@@ -1,6 +1,7 @@
 """Which of facebookresearch's modules is which of our layers."""
 
 from official.parity.case import Excuse
+from projects.maskformer.modeling.variants import SwinSizes, Variant
 from projects.maskformer.reference.correspondence import Same, excuses, under
 
 _SEQUENCE = "n b c -> b n c"
@@ -23,13 +24,30 @@ _BOTTLENECK = (
 )
 
 
-_BACKBONE = (
-  *under("stem.conv1", "stem/conv", _RECTIFIED),
-  Same("stem", "stem"),
+_STEM = (*under("stem.conv1", "stem/conv", _RECTIFIED), Same("stem", "stem"))
+_DEEP_STEM = (*under("stem.conv{i+1}", "stem/conv{i}", _RECTIFIED), Same("stem", "stem"))
+_STAGES_OF_RESNET = (
   *under("res{s+2}.{i}", "stage{s}/block{i}", _BOTTLENECK),
   Same("res{s+2}", "stage{s}"),
   Same(":res{s+2}", ":{s}"),
 )
+_SWIN_BLOCK = (
+  Same("norm1", "attention_norm", "norm", output=False),
+  Same("attn.qkv", "attention", "stacked", output=False),
+  Same("attn", "attention", "relative_bias", output=False),
+  Same("attn.proj", "attention/output", "linear", output=False),
+  Same("norm2", "mlp_norm", "norm", output=False),
+  Same("mlp.fc1", "mlp/expand", "linear", output=False),
+  Same("mlp.fc2", "mlp/reduce", "linear", output=False),
+)
+_SWIN = (  # Variables alone: parity takes Swin from transformers.
+  Same("patch_embed.proj", "embedding/projection", "conv", output=False),
+  Same("patch_embed.norm", "embedding/norm", "norm", output=False),
+  *under("layers.{s}.blocks.{i}", "stage{s}/block{i}", _SWIN_BLOCK),
+  Same("layers.{s}.downsample.norm", "merge{s+1}/norm", "norm", output=False),
+  Same("layers.{s}.downsample.reduction", "merge{s+1}/reduction", "linear_no_bias", output=False),
+)
+_SWIN_OUTPUTS = (Same("norm{s}", "norm{s}", "norm", output=False),)
 
 
 def _step(index: int) -> tuple[Same, ...]:
@@ -97,11 +115,12 @@ _PROJECTION = Same("input_proj", "projection", "conv")  # Where widths differ.
 
 # The original's heads see all layers at once, [l, b, q, c]; ours see [b, l · q, c].
 _LAYERS = "l b q c -> b (l q) c"
-_HEADS = (
-  Same("class_embed", "classes", "linear", _LAYERS),
+_MASK_HEAD = (
   Same("mask_embed.layers.{i}", "mask_embedding/fc{i}", "linear", _LAYERS),
   Same("mask_embed", "mask_embedding", layout=_LAYERS),
 )
+_CLASS_HEAD = (Same("class_embed", "classes", "linear", _LAYERS),)
+_PIXEL_HEAD = (Same("", "classes", "conv", output=False),)
 _MASKS, _CLASSES = "b q h w -> b q h w", "b q c -> b q c"
 _OUTPUTS = (
   Same(":pred_logits", ":class_logits", layout=_CLASSES),
@@ -111,21 +130,41 @@ _OUTPUTS = (
 )
 
 
-def table(encoder: bool) -> tuple[Same, ...]:
-  """What corresponds in a MaskFormer on a ResNet.
+def backbone(variant: Variant, pretrained: bool = False) -> tuple[Same, ...]:
+  """What corresponds in its backbone, whose names begin there.
 
   Args:
-    encoder: whether its pixel decoder has a transformer encoder.
+    variant: the network.
+    pretrained: whether without the normalizations that Swin has for detectors alone.
   """
+  if isinstance(variant.backbone, SwinSizes):
+    return _SWIN if pretrained else (*_SWIN, *_SWIN_OUTPUTS)
+  return (*(_DEEP_STEM if variant.backbone.deep_stem else _STEM), *_STAGES_OF_RESNET)
+
+
+def table(variant: Variant) -> tuple[Same, ...]:
+  """What corresponds in the whole network."""
   pixels, predictor = "sem_seg_head.pixel_decoder", "sem_seg_head.predictor"
   return (
-    *under("backbone", "backbone", _BACKBONE),
+    *under("backbone", "backbone", backbone(variant)),
     *under(pixels, "pixel_decoder", _PYRAMID),
-    *under(pixels, "encoder", _ENCODER if encoder else ()),
-    *under(predictor, "decoder", _DECODER if encoder else (*_DECODER, _PROJECTION)),
-    *under(predictor, "heads", _HEADS),
-    *_OUTPUTS,
+    *under(pixels, "encoder", _ENCODER if variant.encoder_layers else ()),
+    *under(predictor, "decoder", _queries(variant)),
+    *under(predictor, "heads", _heads(variant)),
+    *(_OUTPUTS if variant.kind == "mask" else ()),
   )
+
+
+def _queries(variant: Variant) -> tuple[Same, ...]:
+  if variant.kind == "per_pixel":
+    return ()
+  return _DECODER if variant.encoder_layers else (*_DECODER, _PROJECTION)
+
+
+def _heads(variant: Variant) -> tuple[Same, ...]:
+  if variant.kind == "per_pixel":
+    return _PIXEL_HEAD
+  return (*_CLASS_HEAD, *_MASK_HEAD) if variant.kind == "mask" else _MASK_HEAD
 
 
 _RECTIFIER = "the rectifier follows outside; ours is seen behind it, by the next convolution"

@@ -10,6 +10,7 @@ from official.parity.comparing.excuses import Excuses
 from official.parity.comparing.pairing import pair_taps
 from official.parity.keys import Key
 from official.parity.recording.reader import Recording
+from projects.maskformer.modeling.variants import VARIANTS
 from projects.maskformer.reference import original_names, recorded
 from projects.maskformer.reference.batch import batch
 from projects.maskformer.reference.correspondence import taps, weights
@@ -91,7 +92,7 @@ class TestRecording:
     assert rates == pytest.approx([1e-4] * 6 + [1e-5] * 5)
 
   def test_every_name_has_a_pair_or_an_excuse(self, recording):
-    table = original_names.table(encoder=True)
+    table = original_names.table(VARIANTS["r50_encoder"])
     rules, excuses = taps(table), Excuses(original_names.EXCUSES)
     names = [tap.name for tap in recording.taps("train")]
     pairing = pair_taps(rules, names, [])
@@ -100,7 +101,7 @@ class TestRecording:
     assert pairing.stale == ()
 
   def test_every_weight_goes_somewhere_once(self, recording):
-    rules = weights(original_names.table(encoder=True))
+    rules = weights(original_names.table(VARIANTS["r50_encoder"]))
     for section in ("parameter", "buffer"):
       for name in recording.names("init", section):
         found = [rule for rule in rules if patterns.match(rule.source, name) is not None]
