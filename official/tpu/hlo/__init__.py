@@ -1,0 +1,1 @@
+"""Reads XLA's programs as text: instructions, shapes with layouts, what they compute and move."""

@@ -1,0 +1,1 @@
+"""Finds in a traced step, without compiling it, what a TPU cannot run or runs badly."""
