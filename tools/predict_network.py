@@ -68,9 +68,30 @@ def trained_run(arguments: argparse.Namespace) -> Run:
 
   dossier = dossiers.of_experiment(arguments.experiment)
   folder = RunFolder(arguments.checkpoint)
-  params = _settings(arguments, folder)
+  params = settings_of(arguments, folder)
   checkpoint = folder.checkpoint(params.trainer.best_checkpoint_export_subdir)
   return Run(params.task, checkpoint, _categories(folder, dossier, params))
+
+
+def settings_of(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.ExperimentConfig":
+  """The experiment's defaults, then the run's own settings, then --params_override.
+
+  Raises:
+    UserError: some cannot be read, or are none of the experiment's.
+  """
+  import projects.registry  # noqa: F401
+  from official.training import settings
+
+  params = settings.experiment(arguments.experiment)
+  if recorded := run.settings():
+    settings.override(params, recorded[1], recorded[0])
+  else:
+    print(
+      f"no params.yaml at {arguments.checkpoint}: using the experiment's defaults", file=sys.stderr
+    )
+  overrides = settings.parse_override(arguments.params_override)
+  settings.override(params, overrides, "--params_override")
+  return params
 
 
 def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
@@ -121,22 +142,6 @@ def _read_names(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text().splitlines() if line.strip()]
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(f"--names {path}: cannot be read: {error}") from error
-
-
-def _settings(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.ExperimentConfig":
-  import projects.registry  # noqa: F401
-  from official.training import settings
-
-  params = settings.experiment(arguments.experiment)
-  if recorded := run.settings():
-    settings.override(params, recorded[1], recorded[0])
-  else:
-    print(
-      f"no params.yaml at {arguments.checkpoint}: using the experiment's defaults", file=sys.stderr
-    )
-  overrides = settings.parse_override(arguments.params_override)
-  settings.override(params, overrides, "--params_override")
-  return params
 
 
 def _categories(

@@ -56,7 +56,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _open(path: Path) -> tuple[str, _Content]:
-  prefix = _tensorflow_prefix(path)
+  prefix = tensorflow_prefix(path)
   if prefix is not None:
     return "tensorflow", tensorflow_checkpoint.read_tensorflow(prefix)
   data = map_file(path)
@@ -87,7 +87,7 @@ def _refuse_foreign(data: memoryview, head: bytes) -> None:
     raise Unreadable("it is a tar file, as torch wrote before version 0.1.10", remedy)
 
 
-def _tensorflow_prefix(path: Path) -> Path | None:
+def tensorflow_prefix(path: Path) -> Path | None:
   """The prefix of the TensorFlow checkpoint that `path` means, if it means one."""
   if os.path.isdir(path):
     return _newest(path)

@@ -1,4 +1,7 @@
-"""A plain pickle of numpy arrays, such as detectron2's model zoo: {"model": {name: array}, …}."""
+"""A plain pickle of numpy arrays, such as detectron2's model zoo: {"model": {name: array}, …}.
+
+Of torch's tensors too, each of which then carries its storage as `torch.save` wrote it.
+"""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ from official.checkpoints.shapes import is_shape
 
 MAX_HEADER = 25_000_000  # A quarter of a million arrays; the format allows four times as much.
 _LENGTH_BYTES = 8
-_DTYPES = {
+DTYPES = {
   "BOOL": np.dtype("bool"),
   **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
   **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
@@ -83,9 +83,9 @@ def _array(name: str, entry: Any, content: memoryview) -> tuple[LazyArray, tuple
       pass
     case _:
       raise Unreadable(f"its header describes {shown(name)} incompletely")
-  if code not in _DTYPES:
+  if code not in DTYPES:
     raise Unreadable(f"{shown(name)} is of type {shown(code)}", UNSUPPORTED)
-  dtype = _DTYPES[code]
+  dtype = DTYPES[code]
   if not is_shape(shape):
     raise Unreadable(f"{shown(name)} has the shape {shown(shape)}")
   if not 0 <= start <= end <= len(content) or math.prod(shape) * dtype.itemsize != end - start:

@@ -12,6 +12,7 @@ import numpy as np
 from official.datasets.annotations import Category
 
 if TYPE_CHECKING:
+  from official.checkpoints.schemes import ForeignFiles
   from official.core import config_definitions as cfg
   from official.parity.case import ParityCase
 
@@ -180,6 +181,8 @@ class Dossier:
       where there is no original to compare with. A case makes its sides only when it is run.
     importer: makes detectors of foreign files; None where the project reads none.
     export: writes a trained network as a SavedModel; None where the project does not.
+    foreign: the files of originals that the network of a task can be filled from, and written as;
+      None where there are none.
   """
 
   name: str
@@ -193,3 +196,4 @@ class Dossier:
   parity: Callable[[], Mapping[str, "ParityCase"]] | None = None
   importer: Importer | None = None
   export: Exporter | None = None
+  foreign: Callable[["cfg.TaskConfig"], "ForeignFiles"] | None = None

@@ -155,6 +155,8 @@ def _matches(pattern: str) -> bool:
 
 
 def _check_checkpoint(path: str) -> None:
+  if os.path.isfile(path):  # Perhaps an original's: what it is the task tells by its content.
+    return
   prefix = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
   _require(
     prefix and tf.io.gfile.exists(f"{prefix}.index"),

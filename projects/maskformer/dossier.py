@@ -8,6 +8,7 @@ from official.dossiers.dossier import Dossier, Paper, Segmenter, Variant
 from projects.maskformer import claims
 
 if TYPE_CHECKING:
+  from official.checkpoints.schemes import ForeignFiles
   from official.parity.case import ParityCase
   from projects.maskformer.configs.maskformer import MaskFormerTask
 
@@ -41,6 +42,12 @@ def _export(
   export(task, checkpoint, [category.isthing for category in categories], directory)
 
 
+def _foreign(task: "MaskFormerTask") -> "ForeignFiles":
+  from projects.maskformer.checkpoints.foreign import foreign_files
+
+  return foreign_files(task)
+
+
 def _parity() -> Mapping[str, "ParityCase"]:
   from projects.maskformer.reference.cases import parity_cases
 
@@ -68,4 +75,5 @@ DOSSIER = Dossier(
   categories=_categories,
   parity=_parity,
   export=_export,
+  foreign=_foreign,
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from official.checkpoints.shapes import is_shape
 
 # A view that repeats elements (of `expand`) may be larger than its storage, but not by any size.
 _MAX_EXPANDED = 64 << 20
+# Whether a storage within a pickle is being read.
+_INSIDE: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 def view(
@@ -131,6 +134,22 @@ def _device(arguments: tuple[Any, ...]) -> str:
   raise _odd("torch.device")
 
 
+def _storage(arguments: tuple[Any, ...]) -> Storage:
+  """The storage of a tensor that was pickled alone: bytes in which `torch.save` wrote it."""
+  from official.checkpoints.torch_legacy import read_torch_legacy  # Which reads pickles itself.
+
+  match arguments:
+    case ((bytes() | memoryview()) as data,) if not _INSIDE.get():
+      token = _INSIDE.set(True)  # A storage holds none; without end, Python's stack would.
+      try:
+        storage = read_torch_legacy(memoryview(data))
+      finally:
+        _INSIDE.reset(token)
+      if isinstance(storage, Storage):
+        return storage
+  raise _odd("_load_from_bytes")
+
+
 def _refused(what: str) -> Callable[[tuple[Any, ...]], Any]:
   def refuse(_: tuple[Any, ...]) -> Any:
     raise Unreadable(f"it has {what}, which is not read", UNSUPPORTED)
@@ -152,6 +171,7 @@ _TENSORS: Mapping[str, Callable[[tuple[Any, ...]], LazyArray]] = {
 CALLS: Mapping[str, Callable[[tuple[Any, ...]], Any]] = {
   **_TENSORS,
   "torch._tensor._rebuild_from_type_v2": _subclass,
+  "torch.storage._load_from_bytes": _storage,
   "torch.Size": _size,
   "torch.device": _device,
   "torch.serialization._get_layout": _refused("a sparse tensor"),

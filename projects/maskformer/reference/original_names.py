@@ -1,11 +1,12 @@
 """Which of facebookresearch's modules is which of our layers."""
 
+import itertools
+
 from official.parity.case import Excuse
 from projects.maskformer.modeling.variants import SwinSizes, Variant
 from projects.maskformer.reference.correspondence import Same, excuses, under
 
 _SEQUENCE = "n b c -> b n c"
-_STAGES = 4
 
 # A convolution of detectron2 has its normalization inside, and the rectifier outside; ours has both
 # inside. So only those without a rectifier put out the same.
@@ -50,19 +51,20 @@ _SWIN = (  # Variables alone: parity takes Swin from transformers.
 _SWIN_OUTPUTS = (Same("norm{s}", "norm{s}", "norm", output=False),)
 
 
-def _step(index: int) -> tuple[Same, ...]:
-  level = _STAGES - 1 - index
-  return (
-    *under(f"adapter_{level}", f"step{index}/lateral", _GROUPED),
-    *under(f"layer_{level}", f"step{index}/smooth", _GROUPED),
+def _pyramid(levels: int) -> tuple[Same, ...]:
+  """Levels are counted from the finest on there, and steps from the coarsest on here."""
+  steps = (
+    (
+      *under(f"adapter_{levels - 1 - index}", f"step{index}/lateral", _GROUPED),
+      *under(f"layer_{levels - 1 - index}", f"step{index}/smooth", _GROUPED),
+    )
+    for index in range(levels - 1)
   )
-
-
-_PYRAMID = (
-  *under(f"layer_{_STAGES}", "stem", _GROUPED),
-  *(row for index in range(_STAGES - 1) for row in _step(index)),
-  Same("mask_features", "embedding", "conv"),
-)
+  return (
+    *under(f"layer_{levels}", "stem", _GROUPED),
+    *itertools.chain.from_iterable(steps),
+    Same("mask_features", "embedding", "conv"),
+  )
 
 
 def _attention(theirs: str, ours: str) -> tuple[Same, ...]:
@@ -147,7 +149,7 @@ def table(variant: Variant) -> tuple[Same, ...]:
   pixels, predictor = "sem_seg_head.pixel_decoder", "sem_seg_head.predictor"
   return (
     *under("backbone", "backbone", backbone(variant)),
-    *under(pixels, "pixel_decoder", _PYRAMID),
+    *under(pixels, "pixel_decoder", _pyramid(len(variant.backbone.depths))),
     *under(pixels, "encoder", _ENCODER if variant.encoder_layers else ()),
     *under(predictor, "decoder", _queries(variant)),
     *under(predictor, "heads", _heads(variant)),

@@ -4,6 +4,7 @@ The gadgets are those that public scanners and their advisories list (fickling, 
 modelscan, the PickleBall paper); the pickles are written here.
 """
 
+import functools
 import pickle
 
 from tests.official.checkpoints.pickled import (
@@ -120,7 +121,7 @@ LIVE = {
     call("pickle", "loads", raw(program(SYSTEM))),
   ),
   "torch.load of bytes": (
-    "calls 'torch.storage._load_from_bytes'",
+    "calls 'os.system'",
     call(
       "torch.storage",
       "_load_from_bytes",
@@ -198,8 +199,23 @@ LIVE = {
 
 HOOK = call("collections", "OrderedDict") + text("a") + name("os", "system") + b"s"
 
+
+def torch_bytes(value: bytes) -> bytes:
+  """`torch.load` of bytes, in which `value` is saved as torch did before 1.6."""
+  system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+  head = b"".join(pickle.dumps(each, 2) for each in (0x1950A86A20F9469CFC6C, 1001, system))
+  content = head + program(value) + pickle.dumps([], 2)
+  return call("torch.storage", "_load_from_bytes", raw(content))
+
+
 # These do no harm to Python's unpickler alone, or need torch: only refused.
 QUIET = {
+  "torch.load of a call": ("calls 'os.system'", torch_bytes(SYSTEM)),
+  "torch.load of no storage": ("calls _load_from_bytes with odd arguments", torch_bytes(NONE)),
+  "torch.load in torch.load": (
+    "calls _load_from_bytes with odd arguments",
+    functools.reduce(lambda inner, _: torch_bytes(inner), range(300), NONE),
+  ),
   "Popen by NEWOBJ": (
     "has an instance of 'subprocess.Popen'",
     name("subprocess", "Popen") + tuple_of(TOUCH) + NEWOBJ,

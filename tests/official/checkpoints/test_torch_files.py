@@ -326,6 +326,33 @@ def test_storages_that_are_parts_of_others(tmp_path, offset, size):
       open_checkpoint(path)
 
 
+@pytest.mark.parametrize("make", [all_dtypes, views_of_one_storage])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_tensors_that_were_pickled_alone(tmp_path, make, protocol):
+  """As MaskFormer's tools write Swin's weights: each tensor carries its storage."""
+  path = tmp_path / "a.pkl"
+  path.write_bytes(pickle.dumps({"model": make()}, protocol))
+  expected = pickle.loads(path.read_bytes())["model"]
+  found = open_checkpoint(path).below("model")
+  assert list(found) == list(expected)
+  for name, tensor in expected.items():
+    assert bits(found[name].read()) == bits(tensor), name
+
+
+def test_a_storage_that_was_cut_short(tmp_path):
+  content = pickle.dumps({"a": torch.ones(1000)}, 4)
+  whole = content.index(b"\x80?\0\0" * 2)
+  path = tmp_path / "a.pkl"
+  path.write_bytes(content[: whole + 100])
+  with pytest.raises(UserError, match="cannot read"):
+    open_checkpoint(path)
+  # Its length as the pickle says, but of fewer numbers.
+  length = struct.pack("<q", 1000)
+  path.write_bytes(content.replace(length, struct.pack("<q", 999)))
+  with pytest.raises(UserError, match="is not as its pickle says"):
+    open_checkpoint(path)
+
+
 def test_bfloat16_is_of_ml_dtypes(tmp_path):
   torch.save({"a": torch.tensor([1.0, -2.5]).bfloat16()}, tmp_path / "a.pt")
   array = open_checkpoint(tmp_path / "a.pt").arrays["a"]
