@@ -11,9 +11,10 @@ from official.cli.errors import UserError, nearest
 from official.core import base_task, task_factory
 from official.datasets.coco import Category
 from official.reports.segments import draw_segments, found_segments
-from official.serving import weights
+from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
 from official.training.adamw import AdamW, innermost
+from projects.maskformer.checkpoints.foreign import foreign_files
 from projects.maskformer.configs.data import DataConfig
 from projects.maskformer.configs.maskformer import MaskFormerTask as MaskFormerTaskConfig
 from projects.maskformer.dataloaders import targets
@@ -49,17 +50,23 @@ class MaskFormerTask(base_task.Task):
     return build_maskformer(self.task_config.model)
 
   def initialize(self, model: Parts) -> None:
-    """Starts from `init_checkpoint`, a checkpoint or the folder of a run, where there is one."""
+    """Starts from `init_checkpoint`, where there is one.
+
+    It is a checkpoint, the folder of a run, or a file of an original's, see `foreign_files`.
+    """
     config = self.task_config
-    if not config.init_checkpoint:
+    path, parts = config.init_checkpoint, config.init_checkpoint_modules
+    if not path:
       return
-    prefix = RunFolder(config.init_checkpoint).checkpoint(best="best")
     known = list(model.checkpoint_items)
-    for name in config.init_checkpoint_modules:
+    for name in parts:
       if name not in known:
         hint = f"{nearest(name, known)} ({', '.join(known)})"
         raise UserError(f"task.init_checkpoint_modules: the network has no part '{name}'{hint}")
-    weights.load(model, prefix, config.init_checkpoint_modules)
+    if foreign.is_foreign(path):
+      foreign.load(model, path, foreign_files(config), parts)
+    else:
+      weights.load(model, RunFolder(path).checkpoint(best="best"), parts)
 
   def categories(self, params: DataConfig) -> list[Category]:
     """Classes of the data; raises `UserError` where the network has another number of them."""
