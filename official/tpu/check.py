@@ -112,7 +112,7 @@ def check(params: cfg.ExperimentConfig, topology: Topology, options: Options) ->
     except Exception as error:  # The task's own code raises what it likes.
       return _untraced(empty, error)
   with clock.phase("linting"):
-    findings = linter.lint(step.graph, step.precision)
+    findings = linter.lint(step.graph, step.model, step.precision)
   linted = dataclasses.replace(empty, precision=step.precision, findings=tuple(findings))
   if options.lint_only:
     return dataclasses.replace(linted, lint_only=True)
@@ -126,7 +126,7 @@ def _untraced(check: Check, error: Exception) -> Check:
 
 
 def _compiled(check: Check, step: Step, options: Options, clock: "_Clock") -> Check:
-  origins = Origins(step.graph)
+  origins = Origins(step.graph, step.model)
   try:
     with clock.phase("lowering"):
       program = lower(step)

@@ -77,8 +77,8 @@ def _compile(hlo: bytes, request: dict[str, Any]) -> Any:
   from jax._src.interpreters import mlir as jax_mlir
   from jax._src.lib import xla_client
   from jax.experimental import topologies
-  from jaxlib import _jax
-  from jaxlib.mlir import ir
+
+  from official.tpu import stablehlo
 
   _tell("setting up the topology")
   name, replicas = request["topology"], request["replicas"]
@@ -90,21 +90,9 @@ def _compile(hlo: bytes, request: dict[str, Any]) -> Any:
   options = compiler.get_compile_options(replicas, 1, assignment)
   with jax_mlir.make_ir_context():
     _tell("translating to StableHLO")
-    module = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(hlo))
-    erase_copies(module.operation)
+    module = stablehlo.parse(hlo)
     _tell("compiling")
     return devices[0].client.compile(module, xla_client.DeviceList(tuple(devices)), options)
-
-
-def erase_copies(operation: Any) -> None:
-  """Takes `mhlo.copy` out of an MLIR operation and all that is in it: values need no copies."""
-  for region in operation.regions:
-    for block in region.blocks:
-      for inner in list(block.operations):
-        erase_copies(inner.operation)
-        if inner.operation.name == "mhlo.copy":
-          inner.operation.results[0].replace_all_uses_with(inner.operation.operands[0])
-          inner.operation.erase()
 
 
 def _tell(phase: str) -> None:

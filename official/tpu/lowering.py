@@ -37,6 +37,12 @@ class Program:
     """Tells programs apart."""
     return hashlib.sha256(self.hlo).hexdigest()
 
+  def text(self) -> str:
+    """The module as text."""
+    from jaxlib import _hlo
+
+    return _hlo.HloModule.from_serialized_hlo_module_proto(self.hlo).to_string()
+
 
 class NotLowered(Exception):
   """A step that XLA cannot express.
@@ -61,7 +67,7 @@ def lower(step: Step) -> Program:
     compiler_ir = step.function.experimental_get_compiler_ir(*step.specs)
     hlo = compiler_ir(stage="hlo_serialized")
   except (ValueError, tf.errors.OpError) as error:
-    raise NotLowered(_explain(str(error), Origins(graph))) from error
+    raise NotLowered(_explain(str(error), Origins(graph, step.model))) from error
   return Program(hlo, len(step.specs), tuple(graph.captured_inputs))
 
 

@@ -65,9 +65,11 @@ class Origins:
 
   Args:
     function: the step.
+    model: whose layers are told; their names are scopes of their operations' names.
   """
 
-  def __init__(self, function: tf.types.experimental.ConcreteFunction) -> None:
+  def __init__(self, function: tf.types.experimental.ConcreteFunction, model: tf.Module) -> None:
+    self._layers = {module.name for module in (model, *model.submodules)}
     self._ops: dict[str, tf.Operation] = {}
     for op in operations(function):
       self._ops.setdefault(op.name, op)
@@ -76,13 +78,13 @@ class Origins:
     """The origin of an operation of the step."""
     source = self._differentiated(op.name) or op
     backward = op.name.startswith(_BACKWARD)
-    return Origin(op.type, _layer(op.name), python_line(source), backward)
+    return Origin(op.type, self._layer(op.name), python_line(source), backward)
 
   def named(self, name: str) -> Origin:
     """The origin of what the compiler knows as `name`, which may stand inside of called functions
     or be a part of an operation."""
     op = self._find(name)
-    return self.of(op) if op is not None else Origin(_last(name), _layer(name))
+    return self.of(op) if op is not None else Origin(_last(name), self._layer(name))
 
   def _find(self, name: str) -> tf.Operation | None:
     """The operation of that name, or the nearest that encloses it."""
@@ -94,6 +96,14 @@ class Origins:
     outer = name.rpartition("/")[0]
     return self._ops.get(outer)
 
+  def _layer(self, name: str) -> str:
+    """The scopes of `name` that are layers, from the first one on."""
+    scopes = name.removeprefix(_BACKWARD).split("/")[:-1]
+    is_layer = [scope in self._layers or _COPY.sub("", scope) in self._layers for scope in scopes]
+    first = is_layer.index(True) if True in is_layer else len(scopes)
+    last = next((i for i in range(first, len(scopes)) if not is_layer[i]), len(scopes))
+    return "/".join(scopes[first:last])
+
   def _differentiated(self, name: str) -> tf.Operation | None:
     """The operation whose gradient the one called `name` is."""
     forward = name.removeprefix(_BACKWARD) if name.startswith(_BACKWARD) else ""
@@ -103,14 +113,6 @@ class Origins:
           return self._ops[candidate]
       forward = forward.rpartition("/")[0]
     return None
-
-
-def _layer(name: str) -> str:
-  scope = name.removeprefix(_BACKWARD).rpartition("/")[0]
-  if name.startswith(_BACKWARD):
-    # A gradient's own name comes after that of what is differentiated.
-    scope = scope.rpartition("/")[0]
-  return scope
 
 
 def _last(name: str) -> str:

@@ -27,6 +27,7 @@ class Step:
     replicas: how many cores run it in step.
     function: takes the tensors of `specs`; returns the logs of an evaluation, flat.
     specs: of one replica's batch, flat.
+    inputs: the name of each of them, such as `1/boxes`.
     outputs: the name of each output, such as `detections/boxes`.
     trainer: whose step it is; it holds model, optimizer and metrics.
     precision: the dtype in which the model computes.
@@ -36,6 +37,7 @@ class Step:
   replicas: int
   function: tf.types.experimental.GenericFunction
   specs: tuple[tf.TensorSpec, ...]
+  inputs: tuple[str, ...]
   outputs: tuple[str, ...]
   trainer: Trainer
   precision: str
@@ -44,6 +46,11 @@ class Step:
   def graph(self) -> tf.types.experimental.ConcreteFunction:
     """The traced function."""
     return self.function.get_concrete_function(*self.specs)
+
+  @property
+  def model(self) -> tf_keras.Model:
+    """The network."""
+    return self.trainer.model
 
 
 def trace(params: cfg.ExperimentConfig, kind: Kind, replicas: int) -> Step:
@@ -113,7 +120,8 @@ def _traced(trainer: Trainer, specs: Any, kind: Kind, strategy: tf.distribute.St
   function.get_concrete_function(*named)
   precision = tf_keras.mixed_precision.global_policy().compute_dtype
   replicas = strategy.num_replicas_in_sync
-  return Step(kind, replicas, function, tuple(named), tuple(names), trainer, precision)
+  inputs = tuple(_paths(specs))
+  return Step(kind, replicas, function, tuple(named), inputs, tuple(names), trainer, precision)
 
 
 def _paths(logs: Any, path: str = "") -> Iterator[str]:

@@ -7,14 +7,17 @@ from official.tpu.lint.rules import RULES
 from official.tpu.origins import Origins, operations
 
 
-def lint(function: tf.types.experimental.ConcreteFunction, precision: str) -> list[Finding]:
+def lint(
+  function: tf.types.experimental.ConcreteFunction, model: tf.Module, precision: str
+) -> list[Finding]:
   """What is wrong with a step, the worst first.
 
   Args:
     function: the traced step.
+    model: of it.
     precision: the dtype in which the model computes, such as `bfloat16`.
   """
-  origins = Origins(function)
+  origins = Origins(function, model)
   found = (_judge(op, precision, origins) for op in operations(function))
   return merged(finding for finding in found if finding)
 

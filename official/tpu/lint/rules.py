@@ -140,9 +140,22 @@ def _is_known(tensor: tf.Tensor) -> bool:
 
 def _widens(op: tf.Operation, precision: str) -> bool:
   """Whether 64-bit floats begin here in a model that does not compute in them."""
-  begins = not any(tensor.dtype.base_dtype in _WIDE for tensor in op.inputs)
-  ends = any(tensor.dtype.base_dtype in _WIDE for tensor in op.outputs)
-  return precision != "float64" and begins and ends
+  if precision == "float64" or op.type in _UNTOLD:
+    return False
+  begins = not any(_is_wide(tensor) for tensor in op.inputs)
+  ends = any(_is_wide(tensor) for tensor in op.outputs)
+  return begins and ends and not _follows(op)
+
+
+def _is_wide(tensor: tf.Tensor) -> bool:
+  return tensor.dtype.base_dtype in _WIDE
+
+
+def _follows(op: tf.Operation) -> bool:
+  """Whether it is a constant that only meets what is wide already."""
+  users = [user for output in op.outputs for user in output.consumers()]
+  others = ([t for t in user.inputs if t.op is not op and _is_wide(t)] for user in users)
+  return op.type == "Const" and bool(users) and all(others)
 
 
 def _is_full_product(op: tf.Operation, precision: str) -> bool:
