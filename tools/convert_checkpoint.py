@@ -148,7 +148,7 @@ def _export(
   model = _network(params)
   weights.load(model, prefix)
   count = foreign.save(model, arguments.output, files, arguments.names)
-  print(f"{arguments.output}: {count} arrays of {prefix}, {arguments.names}'s names")
+  print(f"{arguments.output}: {count} arrays of {prefix}, {arguments.names} names")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Filling:
       self._plan = schemes.plan_import(scheme, sources, targets, parts)
     except TransferError as error:
       found = files.identify(sources)
-      hint = f"; it is of {found}" if found else ""
+      hint = f"; it is {found}" if found else ""
       what = f"{path} ({scheme.name}) does not fit this network{hint}"
       raise TransferError(what, error.problems) from error
     _check_types(self._plan, self._arrays)

@@ -55,7 +55,7 @@ def identify(current: tuple[str, int], shapes: Shapes) -> str:
   fitting = [name for name in names if _rest_of(VARIANTS[name], seen.classes) == rest]
   if not fitting or current == (fitting[0], seen.classes):
     return ""
-  return f"task.model.variant={fitting[0]} with task.model.num_classes={seen.classes}"
+  return f"of task.model.variant={fitting[0]} and task.model.num_classes={seen.classes}"
 
 
 class _Seen:

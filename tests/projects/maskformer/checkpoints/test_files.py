@@ -175,9 +175,12 @@ def test_whatever_does_not_fit_is_said_and_nothing_changed(
   [
     (
       "facebookresearch",
-      r"it is of task\.model\.variant=small_resnet with .*num_classes=9: \d+ pro",
+      r"it is of task\.model\.variant=small_resnet and .*num_classes=9: \d+ pro",
     ),
-    ("transformers", r"none of .*; it is task\.model\.variant=small_resnet with .*num_classes=9$"),
+    (
+      "transformers",
+      r"none of .*; it is of task\.model\.variant=small_resnet and .*num_classes=9$",
+    ),
   ],
 )
 def test_a_file_of_another_network_says_which(other, task, make_task, tmp_path, names, message):

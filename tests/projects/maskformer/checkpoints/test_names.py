@@ -119,7 +119,7 @@ def test_networks_are_told_apart(variant, older):
     aliases = foreign_files(_task(variant)).scheme("facebookresearch").aliases
     arrays = {schemes._translated(name, aliases): shape for name, shape in arrays.items()}
     assert arrays == NETWORKS[variant]
-  said = f"task.model.variant={variant} with task.model.num_classes={_classes(variant)}"
+  said = f"of task.model.variant={variant} and task.model.num_classes={_classes(variant)}"
   assert identify(("r18", 7), arrays) == said
   assert identify((variant, _classes(variant)), arrays) == ""
   assert identify((variant, 19), arrays) == said
