@@ -17,6 +17,8 @@ from official.checkpoints.problems import Unreadable, naming
 from official.cli.errors import UserError
 
 _FLOAT = np.dtype("float32")
+# Of version 0.2.5, as Darknet itself writes.
+NEW_HEADER = struct.pack("<3iq", 0, 2, 5, 0)
 _PLAUSIBLE = 10  # Versions seen in the wild: 0.1.0, 0.2.0, 0.2.5.
 
 

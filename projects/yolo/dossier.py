@@ -15,6 +15,7 @@ from official.dossiers.dossier import (
 )
 
 if TYPE_CHECKING:
+  from official.checkpoints.schemes import ForeignFiles
   from official.parity.case import ParityCase
   from projects.yolo.configs.yolo import YoloTask
 
@@ -45,6 +46,12 @@ def _import(cfg: str, weights: str, batch_size: int) -> Imported:
 
   detector = DarknetDetector(cfg, weights, batch_size)
   return Imported(detector, detector.num_classes)
+
+
+def _foreign(task: "YoloTask") -> "ForeignFiles":
+  from projects.yolo.checkpoints.foreign import foreign_files
+
+  return foreign_files(task)
 
 
 def _categories(task: "YoloTask") -> Sequence[Category]:
@@ -91,4 +98,5 @@ DOSSIER = Dossier(
   categories=_categories,
   parity=_parity,
   importer=Importer((".cfg", ".weights"), _import),
+  foreign=_foreign,
 )

@@ -12,8 +12,9 @@ from official.core import base_task, task_factory
 from official.datasets.coco import Category
 from official.evaluation.coco import CocoBoxEvaluator
 from official.reports.boxes import detections_to_boxes, draw_boxes
-from official.serving import weights
+from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
+from projects.yolo.checkpoints.foreign import foreign_files
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
 from projects.yolo.dataloaders.categories import read_categories
@@ -40,8 +41,14 @@ class YoloTask(base_task.Task):
     return build_yolo(self.task_config.model)
 
   def initialize(self, model: Yolo) -> None:
-    """Starts from `init_checkpoint`, a checkpoint or the folder of a run, where there is one."""
-    if path := self.task_config.init_checkpoint:
+    """Starts from `init_checkpoint`, where there is one.
+
+    It is a checkpoint, the folder of a run, or a file of Darknet's, see `foreign_files`.
+    """
+    path = self.task_config.init_checkpoint
+    if foreign.is_foreign(path):
+      foreign.load(model, path, foreign_files(self.task_config))
+    elif path:
       weights.load(model, RunFolder(path).checkpoint(best="best"))
 
   def categories(self, params: DataConfig) -> list[Category]:

@@ -5,11 +5,14 @@ variances, then its kernel as [filters, channels / groups, height, width]; in no
 the biases are the normalization's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from official.checkpoints.arrays import LazyArray
-from official.checkpoints.darknet import Cursor
+from official.checkpoints.darknet import NEW_HEADER, Cursor
+from official.cli.files import atomic_file, make_directory
 from projects.yolo.modeling.darknet.draft import Convolution
 from projects.yolo.modeling.darknet.network import Network
 
@@ -28,6 +31,20 @@ def read_weights(path: str | Path, network: Network) -> dict[str, LazyArray]:
   }
   cursor.finish()
   return arrays
+
+
+def write_weights(path: Path, network: Network, arrays: Mapping[str, np.ndarray]) -> None:
+  """The inverse of `read_weights`; of no images seen.
+
+  Raises:
+    UserError: the system refuses.
+  """
+  make_directory(path.parent)
+  with atomic_file(path) as file:
+    file.write(NEW_HEADER)
+    for convolution in network.convolutions:
+      for name, _ in _arrays(convolution):
+        file.write(arrays[name].astype("<f4").tobytes())
 
 
 def _arrays(convolution: Convolution) -> Iterator[tuple[str, tuple[int, ...]]]:
