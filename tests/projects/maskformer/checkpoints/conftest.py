@@ -15,6 +15,7 @@ SMALL = {
   "small_resnet": Variant(_RESNET, **_SIZES),
   "small_swin": Variant(_SWIN, **_SIZES),
   "small_deep": Variant(_DEEP, **_SIZES),
+  "small_plus": Variant(_DEEP, "per_pixel_plus", **(_SIZES | {"decoder_layers": 6})),
   "small_encoder": Variant(_RESNET, encoder_layers=2, **_SIZES),
 }
 

@@ -78,6 +78,7 @@ def variant(request):
 
 @pytest.fixture(scope="module")
 def theirs(variant):
+  torch.manual_seed(0)
   return _draw(MaskFormerForInstanceSegmentation(_config(variant)))
 
 
@@ -104,8 +105,8 @@ def _check_outputs(network, model):
   pairs = (("class_queries", "class"), ("masks_queries", "mask"))
   for their, our in pairs:
     logits = expected[f"{their}_logits"].numpy()
-    assert np.abs(logits).max() > 0.5
     scale = np.abs(logits).max()
+    assert logits.std() > 0.05
     np.testing.assert_allclose(found[f"{our}_logits"], logits, rtol=0, atol=2e-5 * scale)
 
 
