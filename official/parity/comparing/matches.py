@@ -35,7 +35,7 @@ class Match:
   candidate: Callable[[Recording], np.ndarray | None]
   original: Callable[[Recording, Shape], np.ndarray | None]
   absent: Callable[[Recording, Recording], tuple[str, str]]
-  rounding: Callable[[], np.ndarray] | None = None
+  rounding: Callable[[], np.ndarray | None] | None = None
   figures: bool = False
 
 

@@ -137,7 +137,11 @@ class Candidate:
     return Recording(writer.path)
 
   def record_steps(
-    self, steps: int, correspondence: Correspondence | None = None, stir: int = 0
+    self,
+    steps: int,
+    correspondence: Correspondence | None = None,
+    stir: int = 0,
+    phases: Collection[str] | None = None,
   ) -> Recording:
     """Records training steps.
 
@@ -146,13 +150,16 @@ class Candidate:
       correspondence: None: each step goes on from the one before; else each starts from the state
         in which the original started it.
       stir: 0, or the number of a twin whose inputs are moved by a few roundings.
+      phases: steps that are written; None: all.
     """
     trainer, start = self._trainer
     trainer.load(start)
     before = self._states(correspondence, start) if correspondence else None
     with self._writer(f"{'led' if correspondence else 'alone'}{stir or ''}") as writer:
       inputs = [self.inputs(step, stir) for step in range(1, steps + 1)]
-      trajectory.record_steps(writer, trainer, inputs, self.recorder.tensors, to_numpy, before)
+      trajectory.record_steps(
+        writer, trainer, inputs, self.recorder.tensors, to_numpy, before, phases
+      )
     self._load(self._transferred)
     return Recording(writer.path)
 

@@ -1,7 +1,7 @@
 """Recordings of the candidate beyond its own: fed with the original's values, trained, stirred."""
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from official.parity.comparing.correspondence import Correspondence
 from official.parity.recording.reader import Recording
@@ -66,23 +66,27 @@ class Runs:
     """Training steps, each from the one before."""
     return self._candidate.record_steps(self._steps)
 
-  def forced_twins(self) -> list[Recording]:
-    """`forced`, and the same with all values moved by a few roundings."""
+  def forced_twins(self, phases: Collection[str] = ()) -> list[Recording]:
+    """`forced`, and the same with all values moved by a few roundings; of all phases."""
+    del phases
     return [self.forced, *self._made("forced", self._forced)]
 
-  def free_twins(self) -> list[Recording]:
-    """`free`, and the same with inputs moved by a few roundings."""
+  def free_twins(self, phases: Collection[str]) -> list[Recording]:
+    """`free`, and the same with inputs moved by a few roundings; of all phases."""
+    del phases
     return [self.free, *self._made("free", lambda stir: self._fed(stir, ()))]
 
-  def led_twins(self) -> list[Recording]:
-    """As `led`, with inputs moved by a few roundings; all as the trainer is after its first run."""
-    return self._made(
-      "led", lambda stir: self._candidate.record_steps(self._steps, self._correspondence, stir)
-    )
+  def led_twins(self, phases: Collection[str]) -> Iterator[Recording]:
+    """As `led`, with inputs moved by a few roundings; all as the trainer is after its first run.
 
-  def alone_twins(self) -> list[Recording]:
-    """As `alone`, with inputs moved by a few roundings."""
-    return self._made("alone", lambda stir: self._candidate.record_steps(self._steps, stir=stir))
+    A trajectory fills a disk: only steps in `phases` are kept, and but for the first, a twin is
+    gone when the next one is asked for.
+    """
+    return self._passing(phases, self._correspondence)
+
+  def alone_twins(self, phases: Collection[str]) -> Iterator[Recording]:
+    """As `alone`, with inputs moved by a few roundings; see `led_twins`."""
+    return self._passing(phases, None)
 
   def _forced(self, stir: int) -> Recording:
     return self._fed(stir, None)
@@ -94,6 +98,22 @@ class Runs:
 
   def _made(self, kind: str, make: Callable[[int], Recording]) -> list[Recording]:
     if kind not in self._twins:
-      count = _CHOICE_TWINS if self._choices else _TWINS
-      self._twins[kind] = [make(stir) for stir in range(1, count + 1)]
+      self._twins[kind] = [make(stir) for stir in self._stirs]
     return self._twins[kind]
+
+  def _passing(
+    self, phases: Collection[str], correspondence: Correspondence | None
+  ) -> Iterator[Recording]:
+    make = functools.partial(self._candidate.record_steps, self._steps, correspondence)
+    first, *others = self._stirs
+    base = make(first, phases)
+    yield base
+    for stir in others:
+      twin = make(stir, phases)
+      yield twin
+      twin.path.unlink()
+    base.path.unlink()
+
+  @property
+  def _stirs(self) -> range:
+    return range(1, (_CHOICE_TWINS if self._choices else _TWINS) + 1)

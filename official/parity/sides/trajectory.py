@@ -1,6 +1,6 @@
 """Training steps of one side, recorded: each state, and where to go on from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ def record_steps(
   to_tensors: Callable[[Arrays], Mapping[str, Any]],
   to_numpy: Callable[[Any], np.ndarray],
   before: Callable[[int], State] | None = None,
+  phases: Collection[str] | None = None,
 ) -> None:
   """Takes a training step on each batch, and writes what it leaves.
 
@@ -33,8 +34,14 @@ def record_steps(
     to_tensors: makes tensors of a batch.
     to_numpy: makes an array of a tensor.
     before: step (from 1) → the state that the step starts from; None: from the one before it.
+    phases: what is written of results; None: all.
   """
-  _write(writer, 0, {key: a for key, a in trainer.state().items() if key[0] not in WEIGHTS})
+
+  def write(step: int, state: State) -> None:
+    if phases is None or step_phase(step) in phases:
+      _write(writer, step, state)
+
+  write(0, {key: a for key, a in trainer.state().items() if key[0] not in WEIGHTS})
   for step, batch in enumerate(batches, 1):
     if step > 1:
       for name, array in batch.items():
@@ -42,8 +49,8 @@ def record_steps(
     if before:
       trainer.load(before(step))
     losses = trainer.step(to_tensors(batch))
-    _write(writer, step, {("loss", name): to_numpy(loss) for name, loss in losses.items()})
-    _write(writer, step, trainer.state())
+    write(step, {("loss", name): to_numpy(loss) for name, loss in losses.items()})
+    write(step, trainer.state())
 
 
 def read_state(recording: Recording, step: int) -> dict[tuple[str, str], np.ndarray]:

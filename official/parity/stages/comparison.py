@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from official.parity.sides.original import Original
 from official.parity.sides.runs import Runs
 from official.parity.sides.stage_names import phases
 from official.parity.stages import derivatives, ties
-from official.parity.stages.judging import Judge, Judged
+from official.parity.stages.judging import Judge, Judged, no_twins
 from official.parity.stages.localize import Graph
 
 _BY_CHANGE = ("parameter", "buffer", "average")
@@ -111,20 +111,19 @@ class Comparison:
       matches,
       runs.pinned,
       runs.forced,
-      twins=tuple if low and runs.full else runs.free_twins,
-      forced_twins=runs.forced_twins if low else tuple,
+      twins=no_twins if low and runs.full else runs.free_twins,
+      forced_twins=runs.forced_twins if low else no_twins,
     )
     return ties.settled(judged, self._choices, runs, self.original) if self._choices else judged
 
-  def judged_step(self, matches: Sequence[Match], step: int, doubt: bool) -> list[Judged]:
-    """Findings on what a training step left: going on by itself, and from the original's state.
+  def judged_steps(self, matches: Mapping[int, Sequence[Match]], doubt: bool) -> list[Judged]:
+    """Findings on what training steps left: going on by themselves, and from the original's state.
 
     Parameters, statistics and averages are judged by how they changed. Below float64 a step goes
     on from the original's state only; where only figures of that are kept, by itself only.
 
     Args:
-      matches: what is compared.
-      step: from 1.
+      matches: step, from 1 → what is compared.
       doubt: whether what differs may be noise, so that it is worth a closer look.
     """
     # By itself first: what a trainer keeps to itself is then as it was made.
@@ -133,9 +132,9 @@ class Comparison:
     if not self.runs.full:
       return alone
     led = self.judge.judge(
-      [self._change(match, step - 1) for match in matches],
+      [self._change(match, step - 1) for step, part in matches.items() for match in part],
       self.runs.led,
-      twins=self.runs.led_twins if doubt else tuple,
+      twins=self.runs.led_twins if doubt else no_twins,
     )
     if alone:
       return [joined(one, other) for one, other in zip(alone, led, strict=True)]
@@ -153,36 +152,42 @@ class Comparison:
     scale = max(sizes.values(), default=0.0)
     return {name for name, size in sizes.items() if size <= verdict.ZERO * scale}
 
-  def _judged_alone(self, matches: Sequence[Match], doubt: bool) -> list[Judged]:
-    by_change = [self._change(match, 0) for match in matches]
+  def _judged_alone(self, matches: Mapping[int, Sequence[Match]], doubt: bool) -> list[Judged]:
+    by_change = [self._change(match, 0) for part in matches.values() for match in part]
     return self.judge.judge(
-      by_change, self.runs.alone, twins=self.runs.alone_twins if doubt else tuple
+      by_change, self.runs.alone, twins=self.runs.alone_twins if doubt else no_twins
     )
 
   def _change(self, match: Match, since: int) -> Match:
     if not self.runs.full or match.section not in _BY_CHANGE:
       return match
-    base = self.state(since).get((match.section, match.name))
-    return (
-      match
-      if match.section not in _BY_CHANGE or base is None
-      else changed(match, base, self.judge.precision)
-    )
+    key = match.section, match.name
+    return changed(match, lambda: self.state(since).get(key), self.judge.precision)
 
   def _read_state(self, step: int) -> trajectory.State:
     """The original's state after a training step, as the candidate's."""
     return self.correspondence.state(trajectory.read_state(self.original.own, step))
 
 
-def changed(match: Match, base: np.ndarray, precision: str) -> Match:
-  """`match` by the difference of both sides from `base`, whose values are rounded themselves."""
-  base = base.astype(np.float64)
+def changed(match: Match, base: Callable[[], np.ndarray | None], precision: str) -> Match:
+  """`match` by the difference of both sides from `base`, whose values are rounded themselves.
+
+  Args:
+    match: of what is there before and after.
+    base: reads it as it was before, in the candidate's layout; None where it was not.
+    precision: of the run.
+  """
   rounding = verdict.ROUNDINGS * verdict.EPSILON[precision]
+
+  def noise() -> np.ndarray | None:
+    before = base()
+    return None if before is None else rounding * np.abs(before.astype(np.float64))
+
   return dataclasses.replace(
     match,
-    candidate=lambda recording: _minus(match.candidate(recording), base),
-    original=lambda recording, shape: _minus(match.original(recording, shape), base),
-    rounding=lambda: rounding * np.abs(base),
+    candidate=lambda recording: _minus(match.candidate(recording), base()),
+    original=lambda recording, shape: _minus(match.original(recording, shape), base()),
+    rounding=noise,
   )
 
 
@@ -210,7 +215,7 @@ def _at_rest(judged: Judged) -> Judged:
   return Judged(judged.match, dataclasses.replace(finding, status=Status.SAME, reason=reason))
 
 
-def _minus(array: np.ndarray | None, base: np.ndarray) -> np.ndarray | None:
-  if array is None or array.shape != base.shape:
+def _minus(array: np.ndarray | None, base: np.ndarray | None) -> np.ndarray | None:
+  if array is None or base is None or array.shape != base.shape:
     return array
   return array.astype(np.float64) - base

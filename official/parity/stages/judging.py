@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,11 +17,17 @@ from official.parity.recording.reader import Recording
 from official.parity.result import Finding, Status
 from official.parity.sides.original import Original
 
-Twins = Callable[[], Sequence[Recording]]
+Twins = Callable[[Collection[str]], Iterable[Recording]]
 
 _GRADIENTS = ("upstream", "gradient", "term_gradient")
 _FIGURES = "by figures: the recording does not keep the array"
 _UNKNOWN = "not recorded"
+
+
+def no_twins(phases: Collection[str]) -> tuple[Recording, ...]:
+  """`Twins` where there are none."""
+  del phases
+  return ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +61,8 @@ class Judge:
     matches: Iterable[Match],
     candidate: Recording,
     forced: Recording | None = None,
-    twins: Twins = tuple,
-    forced_twins: Twins = tuple,
+    twins: Twins = no_twins,
+    forced_twins: Twins = no_twins,
   ) -> list[Judged]:
     """Findings on all of `matches`, in their order.
 
@@ -65,7 +71,8 @@ class Judge:
       candidate: the candidate's own recording.
       forced: the one with the original's values fed to each layer; None where there is none.
       twins: makes recordings as `candidate`, all but the first with their inputs moved by a few
-        roundings; called only where something differs end to end and nothing by itself.
+        roundings, of the phases that it is given; called only where something differs end to end
+        and nothing by itself.
       forced_twins: makes such recordings as `forced`.
     """
     matches = list(matches)
@@ -73,7 +80,7 @@ class Judge:
     compared = [match for match in matches if id(match) not in excused]
     alone = self._verdicts(compared, forced, forced_twins) if forced else {}
     sound = all(found.status.passes for found in alone.values())
-    free = self._verdicts(compared, candidate, twins if sound else tuple)
+    free = self._verdicts(compared, candidate, twins if sound else no_twins)
     judged = []
     for match in matches:
       if reason := excused.get(id(match)):
@@ -102,9 +109,8 @@ class Judge:
     if not doubtful:
       return found
     scales = self._scales(matches, candidate, {_group(match) for match in doubtful})
-    stirred = twins()
-    for match in doubtful:
-      noise = _stir(match, stirred)
+    noises = _stirred(doubtful, twins({match.phase for match in doubtful}))
+    for match, noise in zip(doubtful, noises, strict=True):
       found[id(match)] = self._compare(
         match, candidate, scales[_group(match)], pools.get(_group(match), 0.0), noise
       )
@@ -188,11 +194,18 @@ class Judge:
     return scales
 
 
-def _stir(match: Match, twins: Sequence[Recording]) -> Noise:
-  """The largest relative errors of other twins against the first."""
-  arrays = [array for twin in twins if (array := match.candidate(twin)) is not None]
-  noises = [verdict.noise(a, arrays[0]) for a in arrays[1:] if a.shape == arrays[0].shape]
-  return Noise(*(max(values) for values in zip(SILENCE, *noises, strict=True)))
+def _stirred(matches: Sequence[Match], twins: Iterable[Recording]) -> list[Noise]:
+  """The largest relative errors of other twins against the first; each is read as it comes."""
+  largest = [SILENCE] * len(matches)
+  others = iter(twins)
+  first = next(others, None)
+  for other in others:
+    for index, match in enumerate(matches):
+      ours, theirs = match.candidate(other), match.candidate(first)
+      if ours is not None and theirs is not None and ours.shape == theirs.shape:
+        noise = verdict.noise(ours, theirs)
+        largest[index] = Noise(*(max(pair) for pair in zip(largest[index], noise, strict=True)))
+  return largest
 
 
 def _group(match: Match) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """The stages of a run: what each compares, and whom it blames."""
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from official.parity.case import ParityCase
+from official.parity.comparing.matches import Match
 from official.parity.keys import ROOT, TOTAL, step_phase
 from official.parity.result import Blame, Finding, Stage
 from official.parity.stages import ends, localize, structure
@@ -104,26 +106,27 @@ class Stages:
     return Outcome(_findings([*terms, *upstream, *gradients]), blames)
 
   def _optimizer(self) -> Outcome:
-    start = self._state("optimizer", 0, ("rate", "average"))
-    return self._steps(start, "optimizer", [1])
+    start = self._matches("optimizer", 0, ("rate", "average"))
+    return self._steps({1: [*start, *self._matches("optimizer", 1, _STATE)]})
 
   def _trajectory(self) -> Outcome:
     first = 2 if "optimizer" in self._comparison.stages else 1
-    return self._steps([], "trajectory", range(first, self._comparison.steps + 1))
+    steps = range(first, self._comparison.steps + 1)
+    return self._steps({step: self._matches("trajectory", step, _STATE) for step in steps})
 
-  def _steps(self, start: list[Judged], stage: str, steps: Iterable[int]) -> Outcome:
+  def _steps(self, matches: Mapping[int, Sequence[Match]]) -> Outcome:
     """Blames the first step that differs, unless something before it does: then steps must."""
-    judged = [start, *(self._state(stage, step, _STATE) for step in steps)]
-    findings = _findings(j for part in judged for j in part)
+    judged = self._comparison.judged_steps(matches, doubt=not self._failed)
     if self._failed:
-      return Outcome(findings)
-    blames = (localize.optimizer(part) for part in judged)
-    return Outcome(findings, next(filter(None, blames), []))
+      return Outcome(_findings(judged))
+    parts = (list(part) for _, part in itertools.groupby(judged, lambda j: j.match.phase))
+    blames = (localize.optimizer(part) for part in parts)
+    return Outcome(_findings(judged), next(filter(None, blames), []))
 
-  def _state(self, stage: str, step: int, sections: Sequence[str]) -> list[Judged]:
+  def _matches(self, stage: str, step: int, sections: Sequence[str]) -> list[Match]:
     """What training step `step` leaves."""
     matcher, phase = self._comparison.matcher, step_phase(step)
-    matches = []
+    matches: list[Match] = []
     for section in sections:
       if section == "slot":
         matches += matcher.of_slots(stage, phase)
@@ -131,7 +134,7 @@ class Stages:
         matches += matcher.of_names(stage, phase, section)
       else:
         matches += matcher.of_parameters(stage, phase, section)
-    return self._comparison.judged_step(matches, max(step, 1), doubt=not self._failed)
+    return matches
 
   def _preprocess(self) -> Outcome:
     judged = ends.judged_preprocess(self._comparison)
