@@ -57,6 +57,8 @@ class Budget:
     memory_seconds: that `bytes` take at its bandwidth.
     collective_seconds: that a ring takes to sum `collective_bytes`.
     costs: of every instruction that runs by itself, the dearest first.
+    open_loops: how many loops there are of which the compiler does not know how often they run;
+      all figures count them as if they ran once.
     peak: floating-point operations a second.
   """
 
@@ -71,6 +73,7 @@ class Budget:
   memory_seconds: float
   collective_seconds: float
   costs: tuple[Cost, ...]
+  open_loops: int
   peak: float
 
   @property
@@ -126,6 +129,7 @@ def budget(compiled: Compiled, topology: Topology) -> Budget:
     memory_seconds=moved.padded / topology.bandwidth,
     collective_seconds=topology.summing_seconds(summed),
     costs=tuple(found),
+    open_loops=_open_loops(module),
     peak=topology.peak,
   )
 
@@ -144,6 +148,14 @@ def _model_flops(module: Module) -> tuple[int, int]:
     total += flops
     single += flops * all(shape.dtype in ("f32", "f64") for shape in operands)
   return total, single
+
+
+def _open_loops(module: Module) -> int:
+  return sum(
+    instruction.opcode == "while" and instruction.trips is None
+    for computation in module.computations.values()
+    for instruction in computation.instructions.values()
+  )
 
 
 def _executed_flops(module: Module) -> int:

@@ -138,7 +138,7 @@ def _compiled(check: Check, step: Step, options: Options, clock: "_Clock") -> Ch
   clock.seconds["compiling"] = compiled.seconds
   check = dataclasses.replace(check, cached=compiled.cached, compiler_bytes=compiled.peak_bytes)
   if compiled.error:
-    found = failures.explain(compiled.error, origins)
+    found = failures.explain(compiled, origins)
     return dataclasses.replace(check, findings=(found, *check.findings))
   with clock.phase("reading the compiled step"):
     return _budgeted(check, compiled, origins)

@@ -115,12 +115,15 @@ def _work(folder: Path, limit: float | None, tell: Tell) -> tuple[str, float]:
   command = [sys.executable, "-m", _WORKER, str(folder)]
   root = str(Path(__file__).resolve().parents[2])
   paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
-  with open(folder / "stderr", "wb") as stderr:
-    worker = subprocess.Popen(
-      command, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "PYTHONPATH": paths}
-    )
-    threading.Thread(target=_relay, args=(worker, tell), daemon=True).start()
+  environment = {**os.environ, "PYTHONPATH": paths}
+  with (
+    open(folder / "stderr", "wb") as stderr,
+    subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment) as worker,
+  ):
+    relay = threading.Thread(target=_relay, args=(worker, tell), daemon=True)
+    relay.start()
     in_time = _wait(worker, limit)
+    relay.join()
   seconds = time.monotonic() - began
   if not in_time:
     return f"not compiled after {limit:.0f} s, the time limit (--time_limit)", seconds

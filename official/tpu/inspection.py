@@ -117,4 +117,4 @@ def _instructions(module: Module) -> Iterator[Instruction]:
 
 
 def _finding(rule: str, level: Level, origin: Origin, reason: str, cure: str) -> Finding:
-  return Finding(rule, level, origin.op, origin.layer, origin.line, reason, cure)
+  return Finding(rule, level, origin.op or "(compiler)", origin.layer, origin.line, reason, cure)

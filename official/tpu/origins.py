@@ -5,14 +5,14 @@ import os
 import re
 import types
 from collections.abc import Iterable, Iterator
+from os.path import commonpath
 
 import tensorflow as tf
 
 _BACKWARD = "gradient_tape/"
-_LIBRARIES = re.compile(r"/(tensorflow|tf_keras|keras|orbit|wrapt|numpy)/|<frozen|^<")
-_MACHINERY = re.compile(
-  r"/official/(tpu|training/trainer\.py|core/base_trainer\.py)|/contextlib\.py"
-)
+_LIBRARIES = re.compile(r"/(tensorflow|tf_keras|keras|orbit|wrapt|numpy)/|/contextlib\.py$|^<")
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_TRAINERS = ("/official/training/trainer.py", "/official/core/base_trainer.py")
 _COPY = re.compile(r"_\d+$")
 
 
@@ -71,8 +71,10 @@ class Origins:
   def __init__(self, function: tf.types.experimental.ConcreteFunction, model: tf.Module) -> None:
     self._layers = {module.name for module in (model, *model.submodules)}
     self._ops: dict[str, tf.Operation] = {}
+    self._scopes: dict[str, list[tf.Operation]] = {}
     for op in operations(function):
       self._ops.setdefault(op.name, op)
+      self._scopes.setdefault(op.name.rpartition("/")[0], []).append(op)
 
   def of(self, op: tf.Operation) -> Origin:
     """The origin of an operation of the step."""
@@ -105,14 +107,21 @@ class Origins:
     return "/".join(scopes[first:last])
 
   def _differentiated(self, name: str) -> tf.Operation | None:
-    """The operation whose gradient the one called `name` is."""
-    forward = name.removeprefix(_BACKWARD) if name.startswith(_BACKWARD) else ""
-    while forward:
-      for candidate in (forward, _COPY.sub("", forward)):
-        if candidate in self._ops:
-          return self._ops[candidate]
-      forward = forward.rpartition("/")[0]
-    return None
+    """The operation whose gradient the one called `name` is: its name is in that name, or it stands
+    in the same scope and has the type that begins alike."""
+    if not name.startswith(_BACKWARD):
+      return None
+    forward = scope = name.removeprefix(_BACKWARD).rpartition("/")[0]
+    for candidate in (forward, _COPY.sub("", forward)):
+      if candidate in self._ops:
+        return self._ops[candidate]
+    alike = [(_alike(op.type, _last(name)), op) for op in self._scopes.get(scope, ()) if scope]
+    return max(alike, key=lambda pair: pair[0])[1] if alike else None
+
+
+def _alike(one: str, other: str) -> int:
+  """How many letters two types have in common at their beginning."""
+  return len(commonpath([one, other]))
 
 
 def _last(name: str) -> str:
@@ -136,7 +145,7 @@ def raised_at(trace: types.TracebackType | None) -> str:
 
 def _innermost(frames: Iterable[tuple[str, int]]) -> str:
   for file, line in reversed(list(frames)):
-    if not _LIBRARIES.search(file) and not _MACHINERY.search(file):
+    if not (_LIBRARIES.search(file) or file.startswith(_PACKAGE) or file.endswith(_TRAINERS)):
       return f"{file}:{line}"
   return ""
 

@@ -64,6 +64,7 @@ def trace(params: cfg.ExperimentConfig, kind: Kind, replicas: int) -> Step:
     Exception: what the task's own code raises while it is traced; see `official.tpu.lint.tracing`.
   """
   strategy = ReplicaStrategy(replicas)
+  tf_keras.backend.reset_uids()  # A step's names do not depend on what was traced before.
   tf_keras.utils.set_random_seed(params.task.train_data.seed or 0)
   with _precision(params.runtime.mixed_precision_dtype), strategy.scope():
     task = task_factory.get_task(params.task)

@@ -87,6 +87,17 @@ class Computation:
     return sorted(found, key=lambda each: int(each.arguments))
 
   @cached_property
+  def live(self) -> list[Instruction]:
+    """What the root depends on; the rest is never run."""
+    needed, waiting = set(), [self.root.name]
+    while waiting:
+      name = waiting.pop()
+      if name not in needed:
+        needed.add(name)
+        waiting += [each for each in self.instructions[name].operands if each in self.instructions]
+    return [each for name, each in self.instructions.items() if name in needed]
+
+  @cached_property
   def users(self) -> dict[str, list[Instruction]]:
     """What takes each instruction's result."""
     users: dict[str, list[Instruction]] = {name: [] for name in self.instructions}

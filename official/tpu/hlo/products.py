@@ -57,6 +57,8 @@ def products(
 ) -> Iterator[tuple[Instruction, Computation, int]]:
   """Every product of a program, where it stands, and how often it runs.
 
+  What no result depends on, such as the gradient by the images, is left out: it is never run.
+
   Args:
     module: the program.
     loops: how often a loop runs; by default as often as the compiler says, else once.
@@ -72,7 +74,7 @@ def trips(instruction: Instruction) -> int:
 def _below(
   module: Module, computation: Computation, times: int, loops: Callable[[Instruction], int]
 ) -> Iterator[tuple[Instruction, Computation, int]]:
-  for instruction in computation.instructions.values():
+  for instruction in computation.live:
     if instruction.opcode in PRODUCTS:
       yield instruction, computation, times
     inner = times * (loops(instruction) if instruction.opcode == "while" else 1)

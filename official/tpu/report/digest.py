@@ -68,6 +68,8 @@ def work_rows(check: Check, budget: Budget) -> Iterator[Row]:
   yield "bound on a step", f"{seconds(budget.bound_seconds)} ({bottleneck(budget)})"
   yield "one after the other", seconds(budget.serial_seconds)
   yield "bound on MFU", f"{budget.bound_mfu:.0%}"
+  if budget.open_loops:
+    yield "loops of unknown length, counted once", str(budget.open_loops)
 
 
 def bottleneck(budget: Budget) -> str:
