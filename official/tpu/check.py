@@ -60,7 +60,8 @@ class Check:
     compiled: whether it was asked for, and done.
     lint_only: whether compiling was not asked for.
     cached: whether the compiler's work is remembered from an earlier run.
-    compiler_bytes: memory that compiling took.
+    compiler_seconds: of all processors together, that compiling took.
+    compiler_bytes: memory that it took.
   """
 
   topology: Topology
@@ -73,6 +74,7 @@ class Check:
   phases: dict[str, float]
   lint_only: bool = False
   cached: bool = False
+  compiler_seconds: float = 0
   compiler_bytes: int = 0
 
   @property
@@ -136,7 +138,12 @@ def _compiled(check: Check, step: Step, options: Options, clock: "_Clock") -> Ch
     program, check.topology, limit=options.limit, cache=options.cache, tell=clock.tell
   )
   clock.seconds["compiling"] = compiled.seconds
-  check = dataclasses.replace(check, cached=compiled.cached, compiler_bytes=compiled.peak_bytes)
+  check = dataclasses.replace(
+    check,
+    cached=compiled.cached,
+    compiler_seconds=compiled.cpu_seconds,
+    compiler_bytes=compiled.peak_bytes,
+  )
   if compiled.error:
     found = failures.explain(compiled, origins)
     return dataclasses.replace(check, findings=(found, *check.findings))

@@ -38,7 +38,9 @@ def main() -> None:
   began = time.monotonic()
   response = compile_program(folder, request)
   response["seconds"] = time.monotonic() - began
-  response["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+  used = resource.getrusage(resource.RUSAGE_SELF)
+  response["cpu_seconds"] = used.ru_utime + used.ru_stime
+  response["peak_bytes"] = used.ru_maxrss * 1024
   (folder / "response.json").write_text(json.dumps(response))
 
 

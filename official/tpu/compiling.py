@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("jax", "jaxlib", "libtpu")
 _RESULTS = ("response.json", "optimized.hlo", "lowered.hlo")
 _WORKER = "official.tpu.compile_worker"
-_VERSION = 1  # Of what the worker writes.
+_VERSION = 2  # Of what the worker writes.
 
 Tell = Callable[[str], None]
 
@@ -41,6 +41,7 @@ class Compiled:
     lowered: the text of what was compiled.
     error: what the compiler said; empty where it compiled.
     seconds: that compiling took.
+    cpu_seconds: of all processors together.
     peak_bytes: of memory that compiling took.
     cached: whether all of this is remembered from an earlier run.
   """
@@ -51,6 +52,7 @@ class Compiled:
   lowered: str
   error: str
   seconds: float
+  cpu_seconds: float
   peak_bytes: int
   cached: bool = False
 
@@ -98,7 +100,7 @@ def compile_for(
     (folder / "request.json").write_text(json.dumps(request))
     problem, seconds = _work(folder, limit, tell)
     if problem:
-      return Compiled({}, {}, "", "", problem, seconds, 0)
+      return Compiled({}, {}, "", "", problem, seconds, 0, 0)
     if kept:
       _keep(folder, kept)
     return _read(folder)
@@ -175,6 +177,7 @@ def _read(folder: Path) -> Compiled:
     costs=response.get("costs", {}),
     error=response.get("error", ""),
     seconds=response["seconds"],
+    cpu_seconds=response["cpu_seconds"],
     peak_bytes=response["peak_bytes"],
     **texts,
   )

@@ -167,3 +167,13 @@ def flops(count: float) -> str:
 
 def _share(part: float, whole: float) -> str:
   return f"{part / whole:.0%}" if whole else "none"
+
+
+def spent(check: Check) -> str:
+  """How long the phases took, and what compiling needed."""
+  phases = ", ".join(f"{name} {value:.1f} s" for name, value in check.phases.items())
+  if not check.compiler_bytes:
+    return phases
+  remembered = ", remembered" if check.cached else ""
+  needed = f"{check.compiler_seconds:.0f} CPU s, {size(check.compiler_bytes)}"
+  return f"{phases} (compiler: {needed}{remembered})"

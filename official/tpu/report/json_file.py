@@ -61,6 +61,7 @@ def encode(check: Check) -> dict[str, Any]:
     "fits": check.fits,
     "compiled": budget is not None,
     "cached": check.cached,
+    "compiler_seconds": check.compiler_seconds,
     "compiler_bytes": check.compiler_bytes,
     "phases": check.phases,
     "findings": [dataclasses.asdict(finding) for finding in check.findings],

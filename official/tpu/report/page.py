@@ -65,7 +65,7 @@ def _add_check(page: Page, check: Check) -> None:
     page.heading("Dearest instructions")
     page.table(digest.COST_HEAD, list(digest.cost_rows(check)))
   _add_findings(page, check)
-  page.table(("phase", "seconds"), list(check.phases.items()))
+  page.paragraph(f"{digest.spent(check)}.")
 
 
 def _add_memory(page: Page, check: Check) -> None:

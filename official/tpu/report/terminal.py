@@ -32,8 +32,7 @@ def print_check(check: Check, *, page: Path | None = None, full: bool = False) -
     _print(Text(f"  {digest.chip_row(check)}"))
     print_table("dearest instructions", digest.COST_HEAD, list(digest.cost_rows(check)))
   _print_findings(check.findings, None if full else _NOTES)
-  spent = ", ".join(f"{name} {value:.1f} s" for name, value in check.phases.items())
-  _print(Text(f"{spent}{' (remembered)' if check.cached else ''}"))
+  _print(Text(digest.spent(check)))
   if page is not None:
     _print(Text(f"report: {page}"))
 
