@@ -64,6 +64,20 @@ def test_each_gradient_of_a_convolution_has_as_many_as_the_convolution(stride):
   assert total(module_of(gradients, *shapes)) == 3 * total(module_of(run, *shapes))
 
 
+def test_a_gradient_of_a_strided_convolution_of_odd_size_by_hand():
+  """7 → 4 places, padded by one on both sides: of 4 × 3 pairs along a side 2 are of the padding,
+  which the gradient by the image has no place for."""
+  run = convolution(2, "SAME")
+
+  def gradient(image, kernel):
+    return jax.vjp(lambda x: run(x, kernel), image)[1](run(image, kernel))
+
+  shapes = (2, 7, 7, 3), (3, 3, 3, 8)
+  channels = 2 * 3 * 8
+  assert total(module_of(run, *shapes)) == 2 * channels * 12**2
+  assert total(module_of(gradient, *shapes)) == 2 * channels * (12**2 + 10**2)
+
+
 def test_matrix_product():
   assert total(module_of(jnp.matmul, (32, 64), (64, 48))) == 2 * 32 * 64 * 48
 
