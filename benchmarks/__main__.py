@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 _BENCHMARKS = (
+  "convergence",
   "convert",
   "maskformer_step",
   "matching",

@@ -19,7 +19,6 @@ from projects.maskformer.modeling.pixel_decoders.transformer_encoder import Tran
 from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 from projects.maskformer.modeling.variants import SwinSizes, Variant, get_variant
 
-_LEVELS = 4  # Features that backbones hand on, at strides 4, 8, 16 and 32.
 _SIZE = 64  # Of the image that variables are made with: they are the same for every size.
 
 
@@ -73,7 +72,8 @@ def build_backbone(variant: Variant, config: Model) -> tf_keras.layers.Layer:
 
 
 def _pixel_decoder(variant: Variant) -> PixelDecoder:
-  return PixelDecoder(variant.width, variant.width, _LEVELS, name="pixel_decoder")
+  levels = len(variant.backbone.depths)
+  return PixelDecoder(variant.width, variant.width, levels, name="pixel_decoder")
 
 
 def _decoder(variant: Variant, config: Model, queries: int) -> TransformerDecoder:

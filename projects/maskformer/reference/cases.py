@@ -19,7 +19,7 @@ _ADE_CLASSES, _COCO_CLASSES = 150, 133
 
 _COCO_RECIPE = Recipe()
 _ADE_RECIPE = Recipe(polynomial=True)
-_SWIN_RECIPE = Recipe(6e-5, 0.01, 1.0)
+_SWIN_RECIPE = Recipe(6e-5, 0.01, 1.0, warmup_steps=4)
 
 _LAYOUTS = {4: "b c h w -> b h w c"}
 _BATCH_LAYOUTS = {"masks": "b n h w -> b n h w"}
@@ -42,7 +42,7 @@ def _coco_resnet() -> ParityCase:
     reference=None,
     recorded=functools.partial(recorded.restore, "coco-r50", _COCO_CLASSES),
     excuses=(*original_names.EXCUSES, _GROUPS),
-    **_common("r50_encoder", _COCO_CLASSES, _COCO_RECIPE, table),
+    **_common("r50_coco_panoptic", _COCO_CLASSES, _COCO_RECIPE, table),
   )
 
 
@@ -57,7 +57,7 @@ def _ade20k_resnet() -> ParityCase:
     name="maskformer/ade20k-r50",
     reference=reference,
     excuses=(*hugging_face_names.EXCUSES, *hugging_face_names.RESNET_EXCUSES, _GROUPS),
-    **_common("r50", _ADE_CLASSES, _ADE_RECIPE, hugging_face_names.RESNET),
+    **_common("r50_ade20k", _ADE_CLASSES, _ADE_RECIPE, hugging_face_names.RESNET),
   )
 
 
@@ -68,7 +68,7 @@ def _coco_swin() -> ParityCase:
     backbone = hugging_face.swin_tiny()
     return hugging_face.Original(backbone, _COCO_CLASSES, _SWIN_RECIPE, precision, seed).side()
 
-  case = _common("swin_tiny", _COCO_CLASSES, _SWIN_RECIPE, hugging_face_names.SWIN)
+  case = _common("swin_tiny_coco_panoptic", _COCO_CLASSES, _SWIN_RECIPE, hugging_face_names.SWIN)
   case["weights"] += hugging_face_names.SWIN_IGNORED
   return ParityCase(
     name="maskformer/coco-swin-tiny",
@@ -78,11 +78,11 @@ def _coco_swin() -> ParityCase:
   )
 
 
-def _common(variant: str, classes: int, recipe: Recipe, table: tuple[Same, ...]) -> dict[str, Any]:
+def _common(row: str, classes: int, recipe: Recipe, table: tuple[Same, ...]) -> dict[str, Any]:
   def candidate(precision: str) -> Side:
     from projects.maskformer.reference.candidate import Candidate
 
-    return Candidate(variant, classes, recipe, precision).side()
+    return Candidate(f"maskformer_{row}", recipe, precision).side()
 
   return {
     "candidate": candidate,

@@ -91,6 +91,54 @@ class Network(nn.Module):
     return outputs | {"auxiliary": auxiliary}
 
 
+class Criterion:
+  """All terms without weights, and "total" with them.
+
+  Args:
+    criterion: of transformers' network, which is moved.
+    dtype: in which losses are computed.
+  """
+
+  def __init__(self, criterion: nn.Module, dtype: torch.dtype) -> None:
+    self._criterion, self._dtype = criterion.to(dtype), dtype
+
+  def __call__(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    outputs = map_leaves(lambda _, x: x.to(self._dtype), outputs)
+    found = self._terms(outputs, batch)
+    for index, auxiliary in enumerate(outputs["auxiliary"]):
+      terms = self._terms(auxiliary, batch)
+      found |= {f"{name}_{index}": term for name, term in terms.items()}
+    total = sum(
+      weight * term
+      for kind, weight in self.weights.items()
+      for name, term in found.items()
+      if name.startswith(kind)
+    )
+    return found | {"total": total}
+
+  @property
+  def weights(self) -> dict[str, float]:
+    """Of the terms, by name."""
+    own = self._criterion.weight_dict
+    return {ours: own[theirs] for theirs, ours in _TERMS.items()}
+
+  @property
+  def no_object(self) -> float:
+    """The weight of queries without a target."""
+    return self._criterion.eos_coef
+
+  def _terms(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    valid = batch["valid"]
+    classes = [c[v].long() for c, v in zip(batch["classes"], valid, strict=True)]
+    masks = [m[v].to(self._dtype) for m, v in zip(batch["masks"], valid, strict=True)]
+    logits, mask_logits = outputs["class_logits"], outputs["mask_logits"]
+    matches = self._criterion.matcher(mask_logits, logits, masks, classes)
+    count = max(int(valid.sum()), 1)
+    losses = self._criterion.loss_masks(mask_logits, masks, matches, count)
+    losses |= self._criterion.loss_labels(logits, classes, matches)
+    return {ours: losses[theirs] for theirs, ours in _TERMS.items()}
+
+
 class Original:
   """One network and what the original does with it.
 
@@ -116,8 +164,8 @@ class Original:
     self.network = Network(model)
     _set_weights(self.network, seed)
     self.network.to(getattr(torch, precision))
-    self._exact = torch.promote_types(getattr(torch, precision), torch.float32)
-    self.criterion = model.criterion.to(self._exact)
+    exact = torch.promote_types(getattr(torch, precision), torch.float32)
+    self.losses = Criterion(model.criterion, exact)
     self.recipe = recipe
 
   def side(self) -> Side:
@@ -134,32 +182,6 @@ class Original:
     """Outputs of all decoder layers; the mode is the modules' own."""
     del training
     return self.network(batch["images"])
-
-  def losses(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All terms without weights, and "total" with them."""
-    outputs = map_leaves(lambda _, x: x.to(self._exact), outputs)
-    found = self._terms(outputs, batch)
-    for index, auxiliary in enumerate(outputs["auxiliary"]):
-      terms = self._terms(auxiliary, batch)
-      found |= {f"{name}_{index}": term for name, term in terms.items()}
-    total = sum(
-      weight * term
-      for kind, weight in _WEIGHTS.items()
-      for name, term in found.items()
-      if name.startswith(kind)
-    )
-    return found | {"total": total}
-
-  def _terms(self, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    valid = batch["valid"]
-    classes = [c[v].long() for c, v in zip(batch["classes"], valid, strict=True)]
-    masks = [m[v].to(self._exact) for m, v in zip(batch["masks"], valid, strict=True)]
-    logits, mask_logits = outputs["class_logits"], outputs["mask_logits"]
-    matches = self.criterion.matcher(mask_logits, logits, masks, classes)
-    count = max(int(valid.sum()), 1)
-    losses = self.criterion.loss_masks(mask_logits, masks, matches, count)
-    losses |= self.criterion.loss_labels(logits, classes, matches)
-    return {ours: losses[theirs] for theirs, ours in _TERMS.items()}
 
   def trainer(self) -> Trainer:
     """Trains the network as the recipe says."""
@@ -178,8 +200,8 @@ class Original:
       "encoder layers": 0,
       "decoder layers": decoder.decoder_layers,
       "heads": decoder.decoder_attention_heads,
-      "weights": list(_WEIGHTS.values()),
-      "no-object weight": self.criterion.eos_coef,
+      "weights": list(self.losses.weights.values()),
+      "no-object weight": self.losses.no_object,
     } | self.recipe.settings()
 
 

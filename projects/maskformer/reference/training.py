@@ -11,7 +11,7 @@ from torch import nn
 from projects.maskformer.reference import recipe as figures
 from projects.maskformer.reference.recipe import Recipe
 
-_NORMS = (nn.GroupNorm, nn.LayerNorm)
+_NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 _TABLE = "relative_position_bias_table"
 
 
@@ -45,9 +45,11 @@ def make_schedule(
   """Of all groups the same."""
 
   def share(step: int) -> float:
+    risen = min(step / recipe.warmup_steps, 1.0) if recipe.warmup_steps else 1.0
+    warmth = figures.WARM_UP_FACTOR * (1 - risen) + risen
     if recipe.polynomial:
-      return (1 - step / figures.POLYNOMIAL_STEPS) ** figures.POWER
-    return figures.DECAY_FACTOR if step >= figures.DECAY_AFTER else 1.0
+      return warmth * (1 - step / figures.POLYNOMIAL_STEPS) ** figures.POWER
+    return warmth * (figures.DECAY_FACTOR if step >= figures.DECAY_AFTER else 1.0)
 
   return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 

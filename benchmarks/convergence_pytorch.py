@@ -1,0 +1,112 @@
+"""transformers' MaskFormer, trained by PyTorch on our batches and evaluated by our task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import torch
+from torch import nn
+from tqdm import tqdm
+from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
+from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
+
+from official.core import config_definitions as cfg
+from projects.maskformer.configs.maskformer import MaskFormerTask as Config
+from projects.maskformer.dataloaders import targets
+from projects.maskformer.dataloaders.normalization import normalize
+from projects.maskformer.modeling.variants import get_variant
+from projects.maskformer.reference import training
+from projects.maskformer.reference.hugging_face import BACKBONE, Criterion, Network
+from projects.maskformer.reference.recipe import Recipe
+from projects.maskformer.tasks.maskformer import MaskFormerTask
+
+
+def train_and_evaluate(params: cfg.ExperimentConfig, seed: int) -> float:
+  """PQ on the validation data after training as `params` say."""
+  torch.manual_seed(seed)
+  task = MaskFormerTask(params.task)
+  model = MaskFormerForInstanceSegmentation(_sizes(params.task))
+  network, criterion = Network(model), Criterion(model.criterion, torch.float32)
+  optimizer, schedule = _optimizer(network, params)
+  clip_norm = params.trainer.optimizer_config.optimizer.get().clip_norm
+  batches = iter(task.build_inputs(params.task.train_data))
+  network.train()
+  for _ in tqdm(range(params.trainer.train_steps), mininterval=10):
+    images, labels = next(batches)
+    batch = {name: torch.from_numpy(array) for name, array in _arrays(labels).items()}
+    optimizer.zero_grad(set_to_none=True)
+    criterion(network(_pixels(images)), batch)["total"].backward()
+    nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+    optimizer.step()
+    schedule.step()
+  return _evaluate(task, network)
+
+
+def _sizes(task: Config) -> MaskFormerConfig:
+  variant, losses = get_variant(task.model.variant), task.losses
+  sizes = variant.backbone
+  backbone = ResNetConfig(
+    embedding_size=sizes.stem,
+    hidden_sizes=list(sizes.filters),
+    depths=list(sizes.depths),
+    out_features=[f"stage{index + 1}" for index in range(len(sizes.depths))],
+  )
+  decoder = MaskFormerDetrConfig(
+    d_model=variant.width,
+    decoder_layers=variant.decoder_layers,
+    decoder_attention_heads=variant.heads,
+    decoder_ffn_dim=variant.hidden,
+    num_queries=variant.queries,
+    dropout=0.0,
+    use_timm_backbone=False,
+  )
+  return MaskFormerConfig(
+    fpn_feature_size=variant.width,
+    mask_feature_size=variant.width,
+    backbone_config=backbone,
+    decoder_config=decoder,
+    num_labels=task.model.num_classes,
+    no_object_weight=losses.no_object,
+    cross_entropy_weight=losses.classes,
+    mask_weight=losses.mask,
+    dice_weight=losses.dice,
+  )
+
+
+def _optimizer(
+  network: nn.Module, params: cfg.ExperimentConfig
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+  config = params.trainer.optimizer_config
+  rate, warmup = config.learning_rate.get(), config.warmup.get()
+  decay, backbone = config.optimizer.get().weight_decay, params.task.backbone_multiplier
+  recipe = Recipe(rate.initial_learning_rate, decay, backbone)
+  optimizer = training.make_optimizer(network, BACKBONE, recipe)
+
+  def share(step: int) -> float:
+    risen = min(step / warmup.warmup_steps, 1.0)
+    warmth = warmup.factor * (1 - risen) + risen
+    return warmth * max(1 - step / rate.decay_steps, 0.0) ** rate.power
+
+  return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+
+def _pixels(images: tf.Tensor) -> torch.Tensor:
+  return torch.from_numpy(normalize(images).numpy()).permute(0, 3, 1, 2).contiguous()
+
+
+def _arrays(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  return {name: tensor.numpy() for name, tensor in targets.expand(labels).items()}
+
+
+def _evaluate(task: MaskFormerTask, network: nn.Module) -> float:
+  network.eval()
+  state = None
+  for images, labels in task.build_inputs(task.task_config.validation_data):
+    with torch.inference_mode():
+      outputs = network(_pixels(images))
+    logs = {name: (outputs[name].numpy(),) for name in ("class_logits", "mask_logits")}
+    logs |= {"shown": (labels["shown"],)}
+    logs["groundtruths"] = {name: (value,) for name, value in labels["groundtruths"].items()}
+    state = task.aggregate_logs(state, logs)
+  return task.reduce_aggregated_logs(state)["PQ"]
