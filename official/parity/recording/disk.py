@@ -35,5 +35,5 @@ def require(directory: Path, needed: int, what: str) -> None:
   if needed > free:
     raise UserError(
       f"{what} takes about {needed / 1e9:.1f} GB, and {directory} has {max(free, 0) / 1e9:.1f} GB: "
-      "name another folder, or record fewer stages or steps"
+      "name a folder on a larger disk (for a run: TMPDIR), or record fewer stages or steps"
     )

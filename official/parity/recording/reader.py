@@ -24,6 +24,11 @@ __all__ = ["Header", "Recording", "RecordingWriter", "Statistics", "TapInfo", "T
 class Recording:
   """Reads a recording, array by array.
 
+  Args:
+    path: of the file.
+    mapped: whether arrays are mapped from the file, as long as they are used; else they are read,
+      and a file that is removed frees its disk although a cache holds some of them.
+
   Attributes:
     path: of the file.
     header: where it comes from.
@@ -36,8 +41,9 @@ class Recording:
     UserError: the file is missing, cut short, damaged, or no recording of this version.
   """
 
-  def __init__(self, path: Path) -> None:
+  def __init__(self, path: Path, mapped: bool = True) -> None:
     self.path = Path(path)
+    self._mapped = mapped
     self._places, contents, self._start = container.read_header(self.path)
     self._entries = {Key.parse(name): entry for name, entry in contents.entries.items()}
     self._taps = contents.taps
@@ -88,7 +94,7 @@ class Recording:
     return self._entries[key].form
 
   def read(self, key: Key) -> np.ndarray:
-    """The array, read-only, mapped from the file for as long as it is used.
+    """The array, read-only.
 
     Raises:
       KeyError: no such key.
@@ -120,7 +126,7 @@ class Recording:
     dtype, shape = container.CODES[place["dtype"]], tuple(place["shape"])
     if start == end:
       return np.zeros(shape, dtype)
-    data = np.memmap(self.path, np.uint8, "r", self._start + start, (end - start,))
+    data = self._bytes(self._start + start, end - start)
     if key not in self._verified and google_crc32c.value(data) != self._entries[key].crc:
       raise UserError(f"{self.path} is damaged at {key}: record it again, or copy it again")
     self._verified.add(key)
@@ -128,3 +134,10 @@ class Recording:
       data = np.array(data)  # Behind an array of odd size; frameworks want aligned memory.
       data.flags.writeable = False
     return data.view(dtype).reshape(shape).view(np.ndarray)
+
+  def _bytes(self, offset: int, count: int) -> np.ndarray:
+    if self._mapped:
+      return np.memmap(self.path, np.uint8, "r", offset, (count,))
+    data = np.fromfile(self.path, np.uint8, count, offset=offset)
+    data.flags.writeable = False
+    return data

@@ -150,7 +150,7 @@ class Candidate:
       correspondence: None: each step goes on from the one before; else each starts from the state
         in which the original started it.
       stir: 0, or the number of a twin whose inputs are moved by a few roundings.
-      phases: steps that are written; None: all.
+      phases: steps that are written, of a recording that is soon removed; None: all.
     """
     trainer, start = self._trainer
     trainer.load(start)
@@ -161,7 +161,7 @@ class Candidate:
         writer, trainer, inputs, self.recorder.tensors, to_numpy, before, phases
       )
     self._load(self._transferred)
-    return Recording(writer.path)
+    return Recording(writer.path, mapped=phases is None)
 
   @functools.cached_property
   def _trainer(self) -> tuple[Trainer, trajectory.State]:
