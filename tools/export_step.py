@@ -1,6 +1,7 @@
 """Writes an experiment's step so that JAX runs it anywhere, without TensorFlow."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command with `argv` (None: the command line)."""
   flags = _parse(argv)
+  os.environ.setdefault("JAX_PLATFORMS", "cpu")  # Nothing is run; a TPU is not to be looked for.
   files = {path: yaml_files.read(path) for path in flags.config_file}
   # From here on TensorFlow is loaded, which takes seconds.
   from official.training import environment

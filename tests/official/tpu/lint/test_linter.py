@@ -53,6 +53,23 @@ def test_what_a_line_makes_several_times_is_one_finding():
   assert (found.op, found.count) == ("Where", 3)
 
 
+def test_a_constant_that_meets_float64_is_not_where_it_begins():
+  def step(x):
+    return tf.cast(x, tf.float64) * 2.0 + 1.0
+
+  found = findings(step, [tf.TensorSpec([4])])
+  assert [(each.rule, each.op) for each in found] == [("float64", "Cast")]
+
+
+def test_a_string_for_an_assertion_is_one_only_if_it_is_no_constant():
+  def step(x):
+    tf.debugging.Assert(tf.reduce_all(x > 0), ["not positive", tf.strings.as_string(x)])
+    return x
+
+  found = findings(step, [tf.TensorSpec([4])])
+  assert [(each.rule, each.op) for each in found] == [("string", "AsString")]
+
+
 def test_errors_come_first():
   def step(x):
     return tf.cast(x, tf.float64), tf.where(x > 0)
