@@ -47,6 +47,23 @@ class Augmentation(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class ManyViews(hyperparams.Config):
+  """Views of an image whose semantic scores are averaged, as the original's `TEST.AUG`.
+
+  Each is seen plain and mirrored. The image that evaluation feeds is resized once more.
+
+  Attributes:
+    enabled: whether to; else the network sees each image once.
+    min_sizes: to these the shortest side is brought, in pixels, one after the other.
+    max_size: the longest side of a view stays within this, in pixels.
+  """
+
+  enabled: bool = False
+  min_sizes: list[int] = dataclasses.field(default_factory=list)
+  max_size: int = 4096
+
+
+@dataclasses.dataclass
 class DataConfig(cfg.DataConfig):
   """Input of MaskFormer, in addition to the options of every TFMG input.
 
@@ -65,6 +82,7 @@ class DataConfig(cfg.DataConfig):
       with `size_divisibility`; else it is zero after it, as in all its evaluation.
     groundtruth_size: height and width that hold every annotation of an evaluation in its own size.
     augmentation: random changes of training images.
+    many_views: what evaluation and prediction average over; semantic labels alone.
   """
 
   seed: int | None = 0
@@ -76,3 +94,4 @@ class DataConfig(cfg.DataConfig):
   grey_padding: bool = False
   groundtruth_size: list[int] = dataclasses.field(default_factory=lambda: [640, 640])
   augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+  many_views: ManyViews = dataclasses.field(default_factory=ManyViews)

@@ -6,7 +6,7 @@ of one size, which is stated here (`DataConfig.output_size`), for training and f
 
 from typing import Any
 
-from projects.maskformer.configs.data import Augmentation, DataConfig, Zoom
+from projects.maskformer.configs.data import Augmentation, DataConfig, ManyViews, Zoom
 
 Inputs = tuple[DataConfig, DataConfig]
 
@@ -33,7 +33,8 @@ def coco_panoptic(max_size: int = 1333) -> Inputs:
 
 def ade20k(crop: int = 512) -> Inputs:
   """ADE20K with 150 categories. Canvas: a crop; in evaluation, images up to 3:2 at full size."""
-  return _cropped("ade20k", 16, crop, 20, [2600, 2600])
+  train, validation = _cropped("ade20k", 16, crop, 20, [2600, 2600])
+  return train, validation.replace(many_views=_many_views(crop, 7 * crop))
 
 
 def ade20k_panoptic() -> Inputs:
@@ -49,7 +50,8 @@ def ade20k_full() -> Inputs:
 
 def coco_stuff_10k() -> Inputs:
   """COCO-Stuff-10k with 171 categories; crops of 640."""
-  return _cropped("coco_stuff_10k", 32, 640, 15, [640, 640])
+  train, validation = _cropped("coco_stuff_10k", 32, 640, 15, [640, 640])
+  return train, validation.replace(many_views=_many_views(640, 4480))
 
 
 def cityscapes() -> Inputs:
@@ -63,7 +65,10 @@ def cityscapes() -> Inputs:
     augmentation=Augmentation(crop=[512, 1024], color=True),
   )
   size = {"output_size": [1024, 2048], "groundtruth_size": [1024, 2048]}
-  return train, _evaluation("cityscapes", 8, min_sizes=[1024], max_size=2048, **size)
+  views = _many_views(1024, 4096)
+  return train, _evaluation(
+    "cityscapes", 8, min_sizes=[1024], max_size=2048, many_views=views, **size
+  )
 
 
 def mapillary() -> Inputs:
@@ -100,6 +105,11 @@ def _cropped(name: str, batch: int, crop: int, largest: int, groundtruth_size: l
 def _shares(size: int, largest: int) -> list[int]:
   """Half of the size to `largest` tenths of it, in steps of a tenth, as the original rounds."""
   return [int(tenth * 0.1 * size) for tenth in range(5, largest + 1)]
+
+
+def _many_views(size: int, max_size: int) -> ManyViews:
+  """The original's six, from half to seven quarters of the size; not taken until enabled."""
+  return ManyViews(min_sizes=[quarters * size // 4 for quarters in range(2, 8)], max_size=max_size)
 
 
 def _training(name: str, batch: int, **options: Any) -> DataConfig:

@@ -16,6 +16,8 @@ Evaluation: the same, and in labels besides
                 original size, padded with 0; and of the segments 1, 2, ...: ids [b, 255] int64,
                 classes [b, 255] int32 (-1 where there is none), is_crowd and valid [b, 255] bool;
                 present [b] bool, False where an example only fills the batch
+  views         only where `many_views` is enabled: for "0", "1", ... in the order of
+                `many_views.make_views` a dictionary of image [b, ., ., 3], padding, shown
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,7 @@ from official.datasets.masks import MAX_SEGMENTS
 from official.training import pixels
 from official.training.input_reader import ResumableInputReader
 from projects.maskformer.configs.data import DataConfig
-from projects.maskformer.dataloaders import color, rendering, sampling, targets, views
+from projects.maskformer.dataloaders import color, many_views, rendering, sampling, targets, views
 from projects.maskformer.dataloaders import decoder as decoders
 
 Tensors = dict[str, Any]
@@ -105,12 +107,14 @@ class Parser:
     shape = tf.shape(example["places"])
     shown = views.resized_shape(shape, self._params.min_sizes[0], self._params.max_size)
     view = views.whole(shape, shown, self._room)
-    picture = pixels.decode(example["encoded"])
-    picture = tf.image.resize(picture, view.output, antialias=True)
+    picture = many_views.resize(pixels.decode(example["encoded"]), view.output)
     seen = rendering.segments(example["places"], view)
     labels = self._labels(example, seen, keep_absent=False)
     labels |= {"shown": view.output, "groundtruths": self._truth(example)}
-    return self._pad(tf.cast(picture + 0.5, tf.uint8)), labels
+    if self._params.many_views.enabled:
+      made = many_views.make_views(picture, self._params)
+      labels["views"] = {str(place): each._asdict() for place, each in enumerate(made)}
+    return self._pad(picture), labels
 
   def _pad(self, picture: tf.Tensor) -> tf.Tensor:
     return rendering.pad(tf.ensure_shape(picture, [None, None, 3]), self._room, rendering.GREY)

@@ -1,44 +1,26 @@
 """Semantic scores averaged over sizes of the image and its mirror images.
 
-The original's `SemanticSegmentorWithTTA`, whose views detectron2's `DatasetMapperTTA` makes: the
-image as evaluation feeds it, resized (Pillow's bilinear) to each of several sizes, and each of
-these mirrored too; the mean of the scores that the network gives at the original image's size.
+The original's `SemanticSegmentorWithTTA`. Its views are made in `dataloaders.many_views`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image
-
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def average_scores(
-  image: np.ndarray, sizes: Sequence[tuple[int, int]], predict: Predict
-) -> np.ndarray:
+def average_scores(scores: Iterable[np.ndarray]) -> np.ndarray:
   """The mean of the scores of all views.
 
   Args:
-    image: [h, w, 3] uint8, as evaluation feeds it: already resized once.
-    sizes: (height, width) of the views, at least one; each is seen plain and mirrored.
-    predict: from a view [., ., 3] uint8 → scores [height, width, c] at the original image's size.
+    scores: [h, w, c] float each, at the original image's size; of a plain view and of its mirror
+      image in turn, at least one of both. They are asked for one by one.
 
   Returns:
-    scores [height, width, c] of the dtype that `predict` gives.
+    scores [h, w, c] of the same dtype.
   """
   # One sum, in the original's order: the scores of all views at once would be gigabytes.
-  total = np.zeros([], np.float32)
-  for view, mirrored in _views(image, sizes):
-    scores = predict(view)
-    total = total + (scores[:, ::-1] if mirrored else scores)
-  return total / (2 * len(sizes))
-
-
-def _views(
-  image: np.ndarray, sizes: Sequence[tuple[int, int]]
-) -> Iterator[tuple[np.ndarray, bool]]:
-  """Each view, and whether it is mirrored."""
-  for height, width in sizes:
-    view = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-    yield view, False
-    yield view[:, ::-1], True
+  total, count = np.zeros([], np.float32), 0
+  for each in scores:
+    total = total + (each[:, ::-1] if count % 2 else each)
+    count += 1
+  return total / count

@@ -67,10 +67,12 @@ def export(task: MaskFormerTask, checkpoint: str, things: list[bool], directory:
     directory: to write to.
 
   Raises:
-    UserError: the checkpoint cannot be read, or is of another network; or the network is a baseline
-      that classifies pixels.
+    UserError: the checkpoint cannot be read, or is of another network; the network is a baseline
+      that classifies pixels; or `many_views` are asked for, which give no segments.
   """
   if get_variant(task.model.variant).kind != "mask":
     raise UserError(f"task.model.variant: {task.model.variant} classifies pixels: no segments")
+  if task.validation_data.many_views.enabled:
+    raise UserError("what is exported sees one view: task.validation_data.many_views.enabled=false")
   served = ServedMaskFormer(task, checkpoint, things)
   tf.saved_model.save(served, directory, {"serving_default": served.serve})

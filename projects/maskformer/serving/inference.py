@@ -3,7 +3,7 @@
 Images differ in size; the functions are traced once for all of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from projects.maskformer.configs.maskformer import Inference
 from projects.maskformer.postprocessing import instance, panoptic, semantic
-from projects.maskformer.postprocessing.resizing import Frame
+from projects.maskformer.postprocessing.resizing import Frame, Rows
+from projects.maskformer.postprocessing.test_time import average_scores
 
 Outputs = Mapping[str, np.ndarray | tf.Tensor]
 Size = Sequence[int]
@@ -29,6 +30,14 @@ class Segments(NamedTuple):
   ids: np.ndarray
   classes: np.ndarray
   scores: np.ndarray
+
+
+class View(NamedTuple):
+  """What a network said to one view of an image; attributes as arguments of `segments`."""
+
+  outputs: Outputs
+  padded: Size
+  shown: Size
 
 
 class Masks(NamedTuple):
@@ -58,6 +67,8 @@ class PostProcessing:
     self._instances = tf.function(self._detect, [*logits, *sizes], autograph=False)
     self._labels = tf.function(self._label, [*logits, *sizes], autograph=False)
     self._pixels = tf.function(self._label_pixels, [logits[1], *sizes], autograph=False)
+    self._scores = tf.function(self._score, [*logits, *sizes], autograph=False)
+    self._pixel_scores = tf.function(self._score_pixels, [logits[1], *sizes], autograph=False)
 
   def segments(self, outputs: Outputs, padded: Size, shown: Size, original: Size) -> Segments:
     """Segments of one image.
@@ -79,6 +90,20 @@ class PostProcessing:
     if "semantic_logits" in outputs:
       return self._pixels(outputs["semantic_logits"], *sizes).numpy()
     return self._labels(outputs["class_logits"], outputs["mask_logits"], *sizes).numpy()
+
+  def average_labels(self, views: Iterable[View], original: Size) -> np.ndarray:
+    """The class of each pixel [h, w] int32 by the mean over views, see `average_scores`.
+
+    Scores of all classes are held for the whole image, twice.
+    """
+    scores = average_scores(self._scores_of(view, original) for view in views)
+    return scores.argmax(-1).astype(np.int32)
+
+  def _scores_of(self, view: View, original: Size) -> np.ndarray:
+    outputs, sizes = view.outputs, _int32(view.padded, view.shown, original)
+    if "semantic_logits" in outputs:
+      return self._pixel_scores(outputs["semantic_logits"], *sizes).numpy()
+    return self._scores(outputs["class_logits"], outputs["mask_logits"], *sizes).numpy()
 
   def instances(self, outputs: Outputs, padded: Size, shown: Size, original: Size) -> Masks:
     """Things, each by itself; arguments as of `segments`."""
@@ -102,13 +127,19 @@ class PostProcessing:
     return instance.instances(classes, masks, Frame(*sizes), self._things)
 
   def _label(self, classes: tf.Tensor, masks: tf.Tensor, *sizes: tf.Tensor) -> tf.Tensor:
-    frame = Frame(*sizes)
-    rows = semantic.semantic_rows(classes, masks, frame, self._resize_masks)
-    return semantic.labels(rows, frame)
+    return semantic.labels(self._rows(classes, masks, *sizes), Frame(*sizes))
 
   def _label_pixels(self, logits: tf.Tensor, *sizes: tf.Tensor) -> tf.Tensor:
-    frame = Frame(*sizes)
-    return semantic.labels(semantic.per_pixel_rows(logits, frame), frame)
+    return semantic.labels(semantic.per_pixel_rows(logits, Frame(*sizes)), Frame(*sizes))
+
+  def _score(self, classes: tf.Tensor, masks: tf.Tensor, *sizes: tf.Tensor) -> tf.Tensor:
+    return semantic.scores(self._rows(classes, masks, *sizes), Frame(*sizes))
+
+  def _score_pixels(self, logits: tf.Tensor, *sizes: tf.Tensor) -> tf.Tensor:
+    return semantic.scores(semantic.per_pixel_rows(logits, Frame(*sizes)), Frame(*sizes))
+
+  def _rows(self, classes: tf.Tensor, masks: tf.Tensor, *sizes: tf.Tensor) -> Rows:
+    return semantic.semantic_rows(classes, masks, Frame(*sizes), self._resize_masks)
 
 
 def _int32(*sizes: Size) -> list[np.ndarray]:

@@ -10,16 +10,21 @@ from official.dossiers.dossier import Segmentation
 from official.serving import weights
 from projects.maskformer.configs.data import DataConfig
 from projects.maskformer.configs.maskformer import MaskFormerTask
-from projects.maskformer.dataloaders import rendering, views
+from projects.maskformer.dataloaders import many_views, views
 from projects.maskformer.dataloaders.normalization import normalize
 from projects.maskformer.modeling.factory import build_maskformer
+from projects.maskformer.serving.inference import View
 from projects.maskformer.tasks.evaluation import post_processing
+
+Fitted = tuple[tf.Tensor, tf.Tensor]  # What the network sees, and the image's size in it.
 
 _IMAGE = tf.TensorSpec([None, None, 3], tf.uint8)
 
 
 class MaskFormerSegmenter:
   """Segments as the task's evaluation does: same resizing, same canvas, same network, same rules.
+
+  With `many_views`, or of a baseline that classifies pixels, a segment is what has one label.
 
   Args:
     task: the configuration; of its data only sizes count.
@@ -36,10 +41,12 @@ class MaskFormerSegmenter:
   ) -> None:
     self._model = build_maskformer(task.model)
     weights.load(self._model, checkpoint)
-    self._canvas, self._batch_size = task.validation_data.output_size, batch_size
+    data, self._batch_size = task.validation_data, batch_size
+    self._many = data.many_views.enabled
+    self._canvases = many_views.canvases(data) if self._many else [data.output_size]
     self._processing = post_processing(task, categories)
-    data = task.validation_data
-    self._fit = tf.function(lambda image: fit(image, data), [_IMAGE], autograph=False)
+    look = fit_views if self._many else lambda image, data: [fit(image, data)]
+    self._fit = tf.function(lambda image: look(image, data), [_IMAGE], autograph=False)
 
   def segment(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
     """What is in each of the images, see `official.dossiers.dossier.Segmenter`."""
@@ -50,20 +57,30 @@ class MaskFormerSegmenter:
   def _segment_batch(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
     # A short batch is filled up, lest the network be traced anew.
     filled = [images[row] if row < len(images) else images[0] for row in range(self._batch_size)]
-    inputs, shown = zip(*(self._fit(image) for image in filled), strict=True)
-    outputs = {key: value.numpy() for key, value in self._run(tf.stack(inputs)).items()}
+    seen = zip(*(self._fit(image) for image in filled), strict=True)  # By view, then by image.
+    found = [self._look(each, room) for each, room in zip(seen, self._canvases, strict=True)]
     return [
-      self._segments({key: values[row] for key, values in outputs.items()}, shown[row], image)
-      for row, image in enumerate(images)
+      self._segments([views[row] for views in found], image) for row, image in enumerate(images)
     ]
 
-  def _segments(
-    self, outputs: dict[str, np.ndarray], shown: tf.Tensor, image: np.ndarray
-  ) -> Segmentation:
-    sizes = self._canvas, shown, image.shape[:2]
-    if "semantic_logits" not in outputs:
-      return Segmentation(*self._processing.segments(outputs, *sizes))
-    present, places = np.unique(self._processing.labels(outputs, *sizes), return_inverse=True)
+  def _look(self, seen: Sequence[Fitted], canvas: Sequence[int]) -> list[View]:
+    """What the network says to one view of each image of a batch."""
+    inputs, shown = zip(*seen, strict=True)
+    outputs = {key: value.numpy() for key, value in self._run(tf.stack(inputs)).items()}
+    return [
+      View({key: values[row] for key, values in outputs.items()}, canvas, each)
+      for row, each in enumerate(shown)
+    ]
+
+  def _segments(self, views: Sequence[View], image: np.ndarray) -> Segmentation:
+    size = image.shape[:2]
+    if self._many:
+      labels = self._processing.average_labels(views, size)
+    elif "semantic_logits" in views[0].outputs:
+      labels = self._processing.labels(*views[0], size)
+    else:
+      return Segmentation(*self._processing.segments(*views[0], size))
+    present, places = np.unique(labels, return_inverse=True)
     ids = (places.reshape(image.shape[:2]) + 1).astype(np.int32)
     return Segmentation(ids, present, np.ones(len(present), np.float32))
 
@@ -72,7 +89,7 @@ class MaskFormerSegmenter:
     return dict(self._model(images, training=False))
 
 
-def fit(image: tf.Tensor, data: DataConfig) -> tuple[tf.Tensor, tf.Tensor]:
+def fit(image: tf.Tensor, data: DataConfig) -> Fitted:
   """An image as evaluation feeds it to the network.
 
   Args:
@@ -83,11 +100,18 @@ def fit(image: tf.Tensor, data: DataConfig) -> tuple[tf.Tensor, tf.Tensor]:
     [*output_size, 3] float32, normalized, zero where there is no image; and height and width [2]
     int32 of the image in it, at its upper left.
   """
-  shape = tf.shape(image)[:2]
-  shown = views.resized_shape(shape, data.min_sizes[0], data.max_size)
-  shown = views.fitted(shown, data.output_size)
-  room = tuple(data.output_size)
-  resized = tf.cast(tf.image.resize(image, shown, antialias=True) + 0.5, tf.uint8)
-  inside = rendering.pad(tf.ones(shown, tf.bool), room, 0)
-  padded = rendering.pad(tf.ensure_shape(resized, [None, None, 3]), room, 0)
-  return normalize(padded[None], inside[None])[0], shown
+  return _normalized(many_views.framed(_resized(image, data), data.output_size))
+
+
+def fit_views(image: tf.Tensor, data: DataConfig) -> list[Fitted]:
+  """The views of an image over which scores are averaged, each as `fit` gives the image."""
+  return [_normalized(view) for view in many_views.make_views(_resized(image, data), data)]
+
+
+def _resized(image: tf.Tensor, data: DataConfig) -> tf.Tensor:
+  shown = views.resized_shape(tf.shape(image)[:2], data.min_sizes[0], data.max_size)
+  return many_views.resize(image, views.fitted(shown, data.output_size))
+
+
+def _normalized(view: many_views.Framed) -> Fitted:
+  return normalize(view.image[None], view.padding[None])[0], view.shown

@@ -18,7 +18,10 @@ class Evaluation(Protocol):
   """One kind of figures."""
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
-    """Adds an image: its `groundtruths`, outputs, and sizes as of `PostProcessing`."""
+    """Adds an image: its `groundtruths`, outputs, and sizes as of `PostProcessing`.
+
+    Among the outputs may be `views`, [`serving.inference.View`], of which semantic labels are.
+    """
 
   def evaluate(self) -> dict[str, float]:
     """The figures."""
@@ -51,7 +54,10 @@ class Semantic:
     self.confusion = semantic.SemanticEvaluator(len(categories))
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
-    labels = self._processing.labels(outputs, *sizes)
+    if "views" in outputs:
+      labels = self._processing.average_labels(outputs["views"], sizes[2])
+    else:
+      labels = self._processing.labels(outputs, *sizes)
     self.confusion.add(int(truth["source_id"]), true_labels(truth), labels)
 
   def evaluate(self) -> dict[str, float]:

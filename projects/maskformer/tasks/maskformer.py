@@ -17,7 +17,7 @@ from official.training.adamw import AdamW, innermost
 from projects.maskformer.checkpoints.foreign import foreign_files
 from projects.maskformer.configs.data import DataConfig
 from projects.maskformer.configs.maskformer import MaskFormerTask as MaskFormerTaskConfig
-from projects.maskformer.dataloaders import targets
+from projects.maskformer.dataloaders import many_views, targets
 from projects.maskformer.dataloaders.categories import read_categories
 from projects.maskformer.dataloaders.maskformer_input import build_dataset
 from projects.maskformer.dataloaders.normalization import normalize
@@ -27,12 +27,13 @@ from projects.maskformer.losses.per_pixel import per_pixel_loss
 from projects.maskformer.modeling.factory import build_maskformer
 from projects.maskformer.modeling.parts import Parts
 from projects.maskformer.modeling.variants import get_variant
+from projects.maskformer.serving.inference import View
 from projects.maskformer.tasks import evaluation, roles
 
 Logs = dict[str, Any]
 
 _LOGITS = ("class_logits", "mask_logits", "semantic_logits")
-_ON_HOST = (*_LOGITS, "shown", "groundtruths", "images")
+_ON_HOST = (*_LOGITS, "shown", "groundtruths", "images", "views")
 _PICTURES = 4  # How many predicted images an evaluation shows in TensorBoard.
 
 
@@ -156,18 +157,25 @@ class MaskFormerTask(base_task.Task):
     logs |= {"shown": labels["shown"], "groundtruths": labels["groundtruths"]}
     if self.task_config.allow_image_summary:
       logs["images"] = images
-    return logs | {key: outputs[key] for key in _LOGITS if key in outputs}
+    if "views" in labels:
+      views = labels["views"]
+      logs["views"] = {place: self._seen(view, model) for place, view in views.items()}
+    return logs | _logits(outputs)
+
+  def _seen(self, view: Mapping[str, tf.Tensor], model: Parts) -> Logs:
+    outputs = model(_normalize(view["image"], view["padding"], model), training=False)
+    return {"shown": view["shown"], **_logits(outputs)}
 
   def aggregate_logs(self, state: Logs | None, step_outputs: Logs) -> Logs:
     """Adds a step's outputs, of all local replicas, to the evaluations on the host."""
     state = state or self._begin()
     outputs = _to_host({key: value for key, value in step_outputs.items() if key in _ON_HOST})
     for row in np.flatnonzero(outputs["groundtruths"]["present"]):
-      truth = {key: values[row] for key, values in outputs["groundtruths"].items()}
-      logits = {key: outputs[key][row] for key in _LOGITS if key in outputs}
+      truth, logits = _row(outputs["groundtruths"], row), _row(_logits(outputs), row)
       sizes = self._padded, outputs["shown"][row], (truth["height"], truth["width"])
+      views = self._views(outputs["views"], row) if "views" in outputs else {}
       for each in state["evaluations"]:
-        each.add(truth, logits, sizes)
+        each.add(truth, logits | views, sizes)
       if "images" in outputs and len(state["pictures"]) < _PICTURES:
         picture = self._picture(state, outputs["images"][row], logits, outputs["shown"][row])
         state["pictures"].append(picture)
@@ -183,6 +191,16 @@ class MaskFormerTask(base_task.Task):
       logs["image/segments"] = np.stack(aggregated_logs["pictures"])
     return logs
 
+  def _views(self, views: Logs, row: int) -> dict[str, list[View]]:
+    rooms = many_views.canvases(self.task_config.validation_data)
+    seen = [views[str(place)] for place in range(len(rooms))]
+    return {
+      "views": [
+        View(_row(_logits(each), row), room, each["shown"][row])
+        for each, room in zip(seen, rooms, strict=True)
+      ]
+    }
+
   @property
   def _padded(self) -> list[int]:
     return self.task_config.validation_data.output_size
@@ -190,6 +208,8 @@ class MaskFormerTask(base_task.Task):
   def _begin(self) -> Logs:
     """What an evaluation collects: figures, and pictures [h, w, 3] uint8."""
     config = self.task_config
+    if config.validation_data.many_views.enabled and config.evaluations != ["semantic"]:
+      raise UserError("many_views are for semantic labels: set task.evaluations=[semantic]")
     categories = self.categories(config.validation_data)
     processing = evaluation.post_processing(config, categories)
     kinds = [self._kind(name)(processing, categories) for name in config.evaluations]
@@ -230,7 +250,17 @@ class MaskFormerTask(base_task.Task):
   ) -> Logs:
     for metric in metrics or []:
       metric.update_state(losses[metric.name])
-    return {self.loss: losses["total_loss"]} | {term: losses[term] for term in self._terms()}
+    terms = {name: loss for name, loss in losses.items() if name != "total_loss"}
+    return {self.loss: losses["total_loss"]} | terms
+
+
+def _logits(outputs: Logs) -> Logs:
+  """Those of a network's outputs that segments are made of."""
+  return {key: outputs[key] for key in _LOGITS if key in outputs}
+
+
+def _row(values: Logs, row: int) -> Logs:
+  return {key: each[row] for key, each in values.items()}
 
 
 def _normalize(images: tf.Tensor, padding: tf.Tensor | None, model: Parts) -> tf.Tensor:

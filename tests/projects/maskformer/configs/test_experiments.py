@@ -71,6 +71,23 @@ def _check_optimizer(params, row):
   assert (losses.classes, losses.mask, losses.dice, losses.no_object) == (1, 20, 1, 0.1)
 
 
+# TEST.AUG of the original: the shortest sides, and the longest one. Other data sets have none.
+MANY_VIEWS = {
+  "ade20k": ([256, 384, 512, 640, 768, 896], 3584),
+  "coco_stuff_10k": ([320, 480, 640, 800, 960, 1120], 4480),
+  "cityscapes": ([512, 768, 1024, 1280, 1536, 1792], 4096),
+}
+
+
+def test_many_views_are_the_originals_and_not_taken_unless_asked():
+  for name, row in ROWS.items():
+    views = settings.experiment(f"maskformer_{name}").task.validation_data.many_views
+    large = name in ("swin_base_ade20k", "swin_large_ade20k")
+    expected = MANY_VIEWS["coco_stuff_10k"] if large else MANY_VIEWS.get(row.data, ([], 4096))
+    assert (views.min_sizes, views.max_size) == expected, name
+    assert not views.enabled
+
+
 def test_thresholds_and_evaluations():
   for name, row in ROWS.items():
     task = settings.experiment(f"maskformer_{name}").task
