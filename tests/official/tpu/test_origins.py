@@ -2,6 +2,7 @@ import pytest
 import tensorflow as tf
 
 from official.tpu.origins import Origins, operations
+from official.tpu.strategy import ReplicaStrategy
 from tests.official.tpu.conftest import network, step_of
 from tests.official.tpu.defects import line_of
 
@@ -41,6 +42,7 @@ def origins(traced):
     # Parts that the compiler names after an operation, and called functions.
     ("net/stem/Conv2D/part", "Conv2D", "net/stem", False),
     ("StatefulPartitionedCall/net/head/MatMul", "MatMul", "net/head", False),
+    ("call/net/head/unheard", "unheard", "net/head", False),
     # What is of no layer.
     ("Sum", "Sum", "", False),
     ("unheard/of_3", "of", "", False),
@@ -56,6 +58,19 @@ def test_the_line_is_that_of_the_call_of_the_model(origins, traced):
   here = line_of(traced[1])
   assert origins.named("net/stem/Conv2D").line == here
   assert origins.named("gradient_tape/net/stem/Conv2D/Conv2DBackpropFilter").line == here
+
+
+def test_what_stands_in_a_called_function_has_its_line(origins, traced):
+  assert origins.named("StatefulPartitionedCall/net/head/MatMul").line == line_of(traced[1])
+
+
+def test_a_sum_over_replicas_is_of_the_line_that_asks_for_it():
+  def step(x):
+    return tf.distribute.get_replica_context().all_reduce("SUM", x)  # here
+
+  strategy = ReplicaStrategy(2)
+  traced = step_of(lambda x: strategy.run(step, args=(x,)), tf.TensorSpec([4]))
+  assert Origins(traced.graph, tf.Module()).named("XlaAllReduce").line == line_of(step)
 
 
 def test_a_gradient_of_another_name_finds_what_it_is_of():
