@@ -9,6 +9,7 @@ import tf_keras
 
 from official.cli.errors import UserError, nearest
 from official.core import base_task, task_factory
+from official.datasets.categories import read_categories
 from official.datasets.coco import Category
 from official.reports.segments import draw_segments, found_segments
 from official.serving import foreign, weights
@@ -18,7 +19,6 @@ from projects.maskformer.checkpoints.foreign import foreign_files
 from projects.maskformer.configs.data import DataConfig
 from projects.maskformer.configs.maskformer import MaskFormerTask as MaskFormerTaskConfig
 from projects.maskformer.dataloaders import many_views, targets
-from projects.maskformer.dataloaders.categories import read_categories
 from projects.maskformer.dataloaders.maskformer_input import build_dataset
 from projects.maskformer.dataloaders.normalization import normalize
 from projects.maskformer.losses import criterion

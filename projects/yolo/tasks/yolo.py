@@ -9,6 +9,7 @@ import tf_keras
 
 from official.cli.errors import UserError
 from official.core import base_task, task_factory
+from official.datasets.categories import read_things
 from official.datasets.coco import Category
 from official.evaluation.coco import CocoBoxEvaluator
 from official.reports.boxes import detections_to_boxes, draw_boxes
@@ -17,7 +18,6 @@ from official.serving.run_folder import RunFolder
 from projects.yolo.checkpoints.foreign import foreign_files
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
-from projects.yolo.dataloaders.categories import read_categories
 from projects.yolo.dataloaders.yolo_input import build_dataset
 from projects.yolo.losses.yolo_loss import yolo_loss
 from projects.yolo.modeling.factory import build_coordinates, build_yolo, loss_weights
@@ -53,7 +53,7 @@ class YoloTask(base_task.Task):
 
   def categories(self, params: DataConfig) -> list[Category]:
     """Classes of the data; raises `UserError` where the network has another number of them."""
-    things = read_categories(params, self.task_config.categories)
+    things = read_things(params, self.task_config.categories)
     expected = self.task_config.model.num_classes
     if len(things) != expected:
       raise UserError(

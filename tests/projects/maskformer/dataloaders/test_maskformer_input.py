@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from official.cli.errors import UserError
+from official.datasets.categories import read_categories
 from official.datasets.convert import Conversion, convert
 from official.datasets.records import load_sidecar
 from projects.maskformer.configs.data import Augmentation, DataConfig, Zoom
-from projects.maskformer.dataloaders.categories import read_categories
 from projects.maskformer.dataloaders.maskformer_input import build_dataset
 from projects.maskformer.dataloaders.targets import expand
 from tests.projects.maskformer.dataloaders import records
@@ -287,31 +287,6 @@ def test_shapes_from_their_sidecar(shapes):
   _, labels = take(build_dataset(params, category_ids=[c.id for c in categories]), 1)[0]
   assert (labels["valid"].sum(1) >= 1).all()
   assert (labels["classes"] <= 9).all()
-
-
-@pytest.mark.parametrize(
-  ("content", "expected"),
-  [
-    ([{"id": 5, "name": "b", "isthing": 0}, {"id": 9, "name": "a", "isthing": 1}], [9, 5]),
-    ({"categories": [{"id": 7, "name": "c"}, {"id": 2, "name": "d"}]}, [2, 7]),
-  ],
-)
-def test_categories_of_an_annotation_file(tmp_path, content, expected):
-  (tmp_path / "a.json").write_text(json.dumps(content))
-  found = read_categories(DataConfig(), str(tmp_path / "a.json"))
-  assert [category.id for category in found] == expected
-
-
-@pytest.mark.parametrize(
-  ("content", "message"),
-  [("{}", "has no COCO categories"), ("[]", "names no category"), ("[{}]", "no COCO categories")],
-)
-def test_bad_categories(tmp_path, content, message):
-  (tmp_path / "a.json").write_text(content)
-  with pytest.raises(UserError, match=message):
-    read_categories(DataConfig(), str(tmp_path / "a.json"))
-  with pytest.raises(UserError, match=r"cannot read '.*gone\.json'"):
-    read_categories(DataConfig(), str(tmp_path / "gone.json"))
 
 
 def test_an_annotation_that_is_too_large_is_named(folder):

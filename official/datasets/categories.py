@@ -1,6 +1,8 @@
-"""The classes of a segmentation data set: names, things and stuff, in contiguous order."""
+"""The classes of the data that a run reads: names, things and stuff, in contiguous order."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,6 +31,22 @@ def read_categories(params: cfg.DataConfig, path: str = "") -> list[Category]:
   return list(load_sidecar(params.input_path.split(",")[0].strip()).categories)
 
 
+def read_things(params: cfg.DataConfig, path: str = "") -> list[Category]:
+  """The thing categories alone, for detection; arguments as of `read_categories`.
+
+  Raises:
+    UserError: no such file, or no things in it.
+  """
+  if params.tfds_name and not path:
+    names = _features(params)["objects"].feature["label"].names
+    things = [Category(index, name, True) for index, name in enumerate(names)]
+  else:
+    things = [category for category in read_categories(params, path) if category.isthing]
+  if not things:
+    raise UserError(f"'{path or params.input_path}' names no thing category")
+  return things
+
+
 def _annotated(path: str) -> list[Category]:
   try:
     with tf.io.gfile.GFile(path) as file:
@@ -47,9 +65,7 @@ def _annotated(path: str) -> list[Category]:
 
 
 def _of_tfds(params: cfg.DataConfig) -> list[Category]:
-  import tensorflow_datasets as tfds  # Slow to import, and only wanted here.
-
-  features = tfds.builder(params.tfds_name, data_dir=params.tfds_data_dir or None).info.features
+  features = _features(params)
   if not {"objects", "panoptic_objects"} <= set(features):
     raise UserError(
       f"tfds_name: {params.tfds_name} does not tell things from stuff; name a COCO annotation file "
@@ -57,3 +73,9 @@ def _of_tfds(params: cfg.DataConfig) -> list[Category]:
     )
   names, things = (features[key].feature["label"].names for key in ("panoptic_objects", "objects"))
   return [Category(index, name, name in things) for index, name in enumerate(names)]
+
+
+def _features(params: cfg.DataConfig) -> Mapping[str, Any]:
+  import tensorflow_datasets as tfds  # Slow to import, and only wanted here.
+
+  return tfds.builder(params.tfds_name, data_dir=params.tfds_data_dir or None).info.features
