@@ -1,11 +1,11 @@
 """Where an operation of a traced step comes from: its layer, and the line of Python."""
 
 import dataclasses
+import itertools
 import os
 import re
 import types
 from collections.abc import Iterable, Iterator
-from os.path import commonpath
 
 import tensorflow as tf
 
@@ -121,7 +121,8 @@ class Origins:
 
 def _alike(one: str, other: str) -> int:
   """How many letters two types have in common at their beginning."""
-  return len(commonpath([one, other]))
+  pairs = zip(one, other, strict=False)
+  return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _last(name: str) -> str:

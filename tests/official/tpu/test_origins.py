@@ -80,7 +80,8 @@ def test_a_gradient_of_another_name_finds_what_it_is_of():
     with tf.GradientTape() as tape:
       tape.watch(image)
       with tf.name_scope("block"):
-        y, *_ = tf.compat.v1.nn.fused_batch_norm(image, [1.0] * 3, [0.0] * 3)  # here
+        ones, zeros = tf.ones([3]), tf.zeros([3])
+        y, *_ = tf.compat.v1.nn.fused_batch_norm(image, ones, zeros)  # here
         y = tf.nn.relu(y)
     return tape.gradient(y, image)
 
