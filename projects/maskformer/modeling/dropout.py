@@ -1,8 +1,37 @@
 """Dropout and stochastic depth."""
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+import itertools
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
+
+# Of each thread its own: replicas are traced in threads.
+_SEEDS: contextvars.ContextVar[Iterator[tf.Tensor] | None] = contextvars.ContextVar(
+  "seeds", default=None
+)
+
+
+@contextlib.contextmanager
+def drawn_from(seed: int, step: tf.Tensor) -> Iterator[None]:
+  """Within, what is drawn follows from seed, step, replica and place in the network alone.
+
+  A run that is taken up again thus draws as it would have; without this, TensorFlow begins anew.
+
+  Args:
+    seed: of the run.
+    step: () integer, how many steps of training are done.
+  """
+  fold = tf.random.experimental.stateless_fold_in
+  replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+  key = tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
+  key = fold(key, tf.cast(replica, tf.int64))
+  token = _SEEDS.set(fold(key, tf.constant(place, tf.int64)) for place in itertools.count())
+  try:
+    yield
+  finally:
+    _SEEDS.reset(token)
 
 
 def dropout(
@@ -21,8 +50,15 @@ def dropout(
   """
   if not training or not rate:
     return x
-  kept = tf.random.uniform(tf.shape(x) if shape is None else shape) >= rate
+  kept = _uniform(tf.shape(x) if shape is None else shape) >= rate
   return tf.where(kept, x * (1 / (1 - rate)), tf.zeros([], x.dtype))
+
+
+def _uniform(shape: Sequence[int | tf.Tensor] | tf.Tensor) -> tf.Tensor:
+  seeds = _SEEDS.get()
+  if seeds is None:
+    return tf.random.uniform(shape)
+  return tf.random.stateless_uniform(shape, next(seeds))
 
 
 def drop_path(x: tf.Tensor, rate: float, training: bool) -> tf.Tensor:

@@ -24,6 +24,7 @@ from projects.maskformer.dataloaders.normalization import normalize
 from projects.maskformer.losses import criterion
 from projects.maskformer.losses.matcher import LossWeights
 from projects.maskformer.losses.per_pixel import per_pixel_loss
+from projects.maskformer.modeling.dropout import drawn_from
 from projects.maskformer.modeling.factory import build_maskformer
 from projects.maskformer.modeling.parts import Parts
 from projects.maskformer.modeling.variants import get_variant
@@ -131,7 +132,8 @@ class MaskFormerTask(base_task.Task):
     data = self.task_config.train_data
     images = _normalize(images, None if data.grey_padding else labels["padding"], model)
     labels = targets.expand(labels)
-    with tf.GradientTape() as tape:
+    random = drawn_from(data.seed or 0, optimizer.iterations)
+    with random, tf.GradientTape() as tape:
       losses = self.build_losses(labels, model(images, training=True))
       objective = losses["total_loss"] / tf.distribute.get_strategy().num_replicas_in_sync
       if scaling := isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):

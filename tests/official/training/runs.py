@@ -62,12 +62,12 @@ def run(*argv, log, kill=None, expected=None):
   return pathlib.Path(log).read_text()
 
 
-def call(function, log, devices=1):
-  """Calls `function` in a process of its own that sees `devices` CPU devices."""
-  process = _CONTEXT.Process(target=_call, args=(function, str(log), devices))
+def call(function, log, devices=1, kill=None):
+  """Calls `function` in a process of its own that sees `devices` CPU devices; `kill` as `start`."""
+  process = _CONTEXT.Process(target=_call, args=(function, str(log), devices, kill))
   process.start()
   try:
-    finish(process)
+    finish(process, -signal.SIGKILL if kill else 0)
   except AssertionError as error:
     raise AssertionError(pathlib.Path(log).read_text()) from error
 
@@ -92,10 +92,12 @@ def _same(a, b):
   return a.dtype == b.dtype and a.shape == b.shape and np.asarray(a).tobytes() == b.tobytes()
 
 
-def _call(function, log, devices):
+def _call(function, log, devices, kill):
   import tensorflow as tf
 
   _redirect(log)
+  if kill:
+    _arm(*kill)
   cpu = tf.config.list_physical_devices("CPU")[0]
   tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * devices

@@ -1,11 +1,13 @@
 """Layer and group normalization, and dropout: against PyTorch, and against what they promise."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
 
-from projects.maskformer.modeling.dropout import drop_path, dropout
+from projects.maskformer.modeling.dropout import drawn_from, drop_path, dropout
 from projects.maskformer.modeling.normalization import GroupNorm, LayerNorm
 
 RNG = np.random.default_rng(3)
@@ -87,3 +89,20 @@ def test_stochastic_depth_drops_whole_images():
   gone = np.all(dropped == 0, axis=(1, 2, 3))
   assert 0.2 < gone.mean() < 0.4
   np.testing.assert_allclose(dropped[~gone], x[~gone] / 0.7)
+
+
+def _drawn(seed, step):
+  """What two dropouts keep in a step."""
+  with drawn_from(seed, tf.constant(step)):
+    return [tuple(dropout(tf.ones([64]), 0.5, True).numpy() > 0) for _ in range(2)]
+
+
+def test_what_a_step_draws_follows_from_seed_step_replica_and_place(monkeypatch):
+  first = _drawn(1, 7)
+  assert _drawn(1, 7) == first
+  other = types.SimpleNamespace(replica_id_in_sync_group=1)
+  draws = [*first, *_drawn(2, 7), *_drawn(1, 8)]
+  monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: other)
+  assert len({*draws, *_drawn(1, 7)}) == 8
+  free = [tuple(dropout(tf.ones([64]), 0.5, True).numpy() > 0) for _ in range(2)]
+  assert not {*free} & {*draws}
