@@ -57,6 +57,21 @@ def test_shapes(described):
     assert variant["claims"]
 
 
+def test_a_small_maskformer_is_as_counted_by_hand(capsys):
+  override = "--params_override=task.train_data.output_size=[64,96]"
+  describe.main(["maskformer", "tiny", override, "--json"])
+  (variant,) = json.loads(capsys.readouterr().out)["variants"]
+  assert (variant["input"], variant["claims"]) == ([64, 96, 3], [])
+  # 20 queries, 10 classes and "no object"; masks at a quarter of the size.
+  shapes = {"class_logits": [1, 20, 11], "mask_logits": [1, 20, 16, 24]}
+  assert variant["outputs"] == shapes
+  # Mean and variance of the stem's normalization and of the blocks': two narrow, one wide each,
+  # and where a stage begins, a shortcut.
+  widths = [16, 32, 64, 64]  # A quarter of each block's output.
+  norms = 32 + sum(6 * width for width in widths) + 4 * (16 + 32 + 64)
+  assert variant["parameters"] - variant["trainable"] == 2 * norms
+
+
 def test_text_and_overrides(capsys):
   describe.main(["yolo", "v3-tiny", "--params_override=task.model.input_size=64"])
   out = capsys.readouterr().out

@@ -35,7 +35,7 @@ class ServedMaskFormer(tf.Module):
     """Segments one image.
 
     Args:
-      image_bytes: () string, JPEG or PNG.
+      image_bytes: () string, JPEG or PNG; not turned as EXIF data say.
 
     Returns:
       `segments` [h, w] int32 at the image's own size, each pixel's segment from 1, 0 for none;
