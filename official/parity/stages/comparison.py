@@ -27,6 +27,8 @@ from official.parity.stages.judging import Judge, Judged, no_twins
 from official.parity.stages.localize import Graph
 
 _BY_CHANGE = ("parameter", "buffer", "average")
+# In float64 what such steps are divided by damps them; what is set wrongly moves a parameter more.
+_AT_REST = 1e-6
 
 
 class Comparison:
@@ -136,9 +138,9 @@ class Comparison:
       self.runs.led,
       twins=self.runs.led_twins if doubt else no_twins,
     )
-    if alone:
-      return [joined(one, other) for one, other in zip(alone, led, strict=True)]
-    return [_at_rest(j) if _parameter(j.match) in self._unmoved else j for j in led]
+    judged = [joined(*pair) for pair in zip(alone, led, strict=True)] if alone else led
+    limit = _AT_REST if alone else np.inf
+    return [_at_rest(j, limit) if _parameter(j.match) in self._unmoved else j for j in judged]
 
   @functools.cached_property
   def _unmoved(self) -> set[str]:
@@ -206,10 +208,11 @@ def _parameter(match: Match) -> str:
   return match.name.rpartition("|")[0] if match.section == "slot" else match.name
 
 
-def _at_rest(judged: Judged) -> Judged:
-  """A pass: below float64 an optimizer makes steps of what rounding leaves of no gradient."""
+def _at_rest(judged: Judged, limit: float) -> Judged:
+  """A pass up to `limit`: optimizers make steps of what rounding leaves of no gradient."""
   finding = judged.finding
-  if finding.status != Status.DIFFERENT or not np.isfinite(finding.error):
+  error = max(finding.error, finding.forced_error or 0.0)
+  if finding.status != Status.DIFFERENT or not error < limit:
     return judged
   reason = "its gradient is zero in exact arithmetic: the steps are made of rounding"
   return Judged(judged.match, dataclasses.replace(finding, status=Status.SAME, reason=reason))

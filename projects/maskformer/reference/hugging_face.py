@@ -6,7 +6,7 @@ their losses are summed, and BatchNorm is frozen.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -76,9 +76,10 @@ class Network(nn.Module):
 
   def forward(self, images: Tensor) -> dict[str, Any]:
     """[b, 3, h, w] → class_logits, mask_logits, and `auxiliary` of earlier layers."""
-    found = self.model(images, output_hidden_states=True)
-    norm = self.model.transformer_module.decoder.layernorm
-    earlier = found.transformer_decoder_hidden_states[1:-1]
+    decoder = self.model.transformer_module.decoder
+    norm = decoder.layernorm
+    with _inputs_of(decoder.layers[1:]) as earlier:
+      found = self.model(images)
     last = found.transformer_decoder_last_hidden_state
     queries = torch.stack([*map(norm, earlier), last])  # [l, b, q, c]
     pixels, embeddings = found.pixel_decoder_last_hidden_state, self.mask_embedder(queries)
@@ -89,6 +90,23 @@ class Network(nn.Module):
       for logits, mask in zip(classes, masks, strict=True)
     )
     return outputs | {"auxiliary": auxiliary}
+
+
+@contextlib.contextmanager
+def _inputs_of(layers: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+  """What the layers are called with meanwhile.
+
+  transformers' own list of hidden states has what a layer returned before others' hooks saw it.
+  """
+  inputs: list[Tensor] = []
+  hooks = [
+    layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for layer in layers
+  ]
+  try:
+    yield inputs
+  finally:
+    for hook in hooks:
+      hook.remove()
 
 
 class Criterion:
