@@ -1,5 +1,7 @@
 """The task: it learns, treats weights by their role, and starts from other runs."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from official.cli.errors import UserError
 from official.core import exp_factory
 from official.modeling import optimization
 from official.training.adamw import innermost
+from projects.maskformer.tasks import maskformer
 from tests.projects.maskformer.tasks.small import make_task
 
 
@@ -43,6 +46,22 @@ def test_a_batch_is_learnt_and_groups_are_assigned(task, model):
   kernel = model.heads.classes.kernel
   assert innermost(optimizer)._group_of(kernel).decays
   assert not innermost(optimizer)._group_of(model.decoder.query_positions).decays
+
+
+def test_what_a_step_draws_follows_from_the_runs_seed_and_the_step(shapes, monkeypatch):
+  class Drawn(Exception):
+    pass
+
+  def stop(seed, step):
+    raise Drawn(seed, int(step))
+
+  monkeypatch.setattr(maskformer, "drawn_from", stop)
+  task, optimizer = make_task(shapes, train_data={"seed": 5}), _optimizer()
+  inputs = next(iter(task.build_inputs(task.task_config.train_data)))
+  optimizer.iterations.assign(7)
+  with pytest.raises(Drawn) as caught:
+    task.train_step(inputs, types.SimpleNamespace(variable_dtype="float32"), optimizer)
+  assert caught.value.args == (5, 7)
 
 
 def test_a_run_starts_from_another_ones_weights_or_from_a_part_of_them(shapes, model, tmp_path):
