@@ -7,7 +7,7 @@ from projects.maskformer.configs.model import Model
 from projects.maskformer.modeling.variants import VARIANTS, ResNetSizes, SwinSizes, Variant
 
 CLASSES = 5
-_SIZES = {"decoder_layers": 3, "queries": 20, "width": 64, "heads": 4, "hidden": 256}
+_SIZES = {"decoder_layers": 2, "queries": 20, "width": 64, "heads": 4, "hidden": 256}
 _RESNET = ResNetSizes((1, 2, 1, 1), stem=32, filters=(64, 128, 256, 512))
 _DEEP = ResNetSizes((1, 1), stem=128, filters=(64, 128), deep_stem=True)
 _SWIN = SwinSizes(32, (1, 2, 1, 1), (1, 2, 4, 8), 7)

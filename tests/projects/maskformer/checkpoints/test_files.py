@@ -131,6 +131,13 @@ def test_other_precisions(other, task, trained, arrays, tmp_path):
   np.testing.assert_array_equal(_values(other)["heads/classes/kernel"], np.float16(expected))
 
 
+@pytest.fixture(scope="module")
+def stranger(make_task):
+  """Another network, and its task."""
+  task = make_task("small_resnet", classes=9)
+  return task, build_maskformer(task.model)
+
+
 def _without(name):
   return lambda arrays: {each: array for each, array in arrays.items() if each != name}
 
@@ -183,10 +190,10 @@ def test_whatever_does_not_fit_is_said_and_nothing_changed(
     ),
   ],
 )
-def test_a_file_of_another_network_says_which(other, task, make_task, tmp_path, names, message):
+def test_a_file_of_another_network_says_which(other, task, stranger, tmp_path, names, message):
   path = tmp_path / "a.safetensors"
-  fitting = make_task("small_resnet", classes=9)
-  foreign.save(build_maskformer(fitting.model), path, foreign_files(fitting), names)
+  fitting, model = stranger
+  foreign.save(model, path, foreign_files(fitting), names)
   with pytest.raises(UserError, match=message):
     foreign.load(other, str(path), foreign_files(task))
 
