@@ -25,6 +25,7 @@ from official.dossiers.dossier import Dossier
 def _stopped(case):
   def candidate(precision):
     assert any(pathlib.Path(tempfile.gettempdir()).glob("parity-*"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Background shells ignore it.
     signal.raise_signal(signal.SIGINT)
 
   return dataclasses.replace(case, candidate=candidate)

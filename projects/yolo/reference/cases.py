@@ -26,9 +26,6 @@ SCHEDULE = {"warmup_steps": 4, "decay_steps": 20, "average_decay": 0.4}
 _GENTLE = SCHEDULE | {"warmup_steps": 2000, "decay_steps": 8000}
 
 _OBJECTS, _PADDING = 6, 2
-# A part of the photograph that shrinks by 2: means of bytes that are exact in float32, as rounding
-# them to bytes would else turn noise into differences.
-_PHOTOGRAPH = (slice(96), slice(128))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,30 +36,36 @@ class _Pair:
     cfg: name of its `.cfg`.
     experiment: that trains ours.
     gain: of random kernels.
+    input_size: side of the input in pixels. Batch normalization at stride 32 sees 2 × 2 pixels of
+      64, which over a hundred layers amplifies rounding.
     schedule: of the training.
   """
 
   cfg: str
   experiment: str
   gain: float
+  input_size: int = INPUT_SIZE
   schedule: Mapping[str, float] = dataclasses.field(default_factory=lambda: SCHEDULE)
 
 
 _PAIRS = {
   "v3-tiny": _Pair("yolov3-tiny.cfg", "yolo_v3_tiny_coco", 2.0),
   "v4-tiny": _Pair("yolov4-tiny.cfg", "yolo_v4_tiny_coco", 2.0),
-  "v4-csp": _Pair("yolov4-csp.cfg", "yolo_v4_csp_coco", 1.2, _GENTLE),
+  "v4-csp": _Pair("yolov4-csp.cfg", "yolo_v4_csp_coco", 1.2, 96, _GENTLE),
 }
 
 
-def parity_cases(input_size: int = INPUT_SIZE, images: int = 2) -> Mapping[str, ParityCase]:
+def parity_cases(input_size: int | None = None, images: int = 2) -> Mapping[str, ParityCase]:
   """The cases by variant.
 
   Args:
-    input_size: side of the input in pixels, a multiple of 32.
+    input_size: side of the input in pixels, a multiple of 32; None: each case's own.
     images: how many are in a batch.
   """
-  return {variant: _case(variant, pair, input_size, images) for variant, pair in _PAIRS.items()}
+  return {
+    variant: _case(variant, pair, input_size or pair.input_size, images)
+    for variant, pair in _PAIRS.items()
+  }
 
 
 def _case(variant: str, pair: _Pair, input_size: int, images: int) -> ParityCase:
@@ -73,12 +76,13 @@ def _case(variant: str, pair: _Pair, input_size: int, images: int) -> ParityCase
     from projects.yolo.reference.original import Original
 
     original = Original(pair.cfg, pair.gain, pair.schedule, input_size, precision, seed)
-    return _cropping(original.side())
+    return _cropping(original.side(), input_size)
 
   def candidate(precision: str) -> Side:
     from projects.yolo.reference.candidate import Candidate
 
-    return _cropping(Candidate(pair.experiment, pair.schedule, input_size, precision).side())
+    candidate = Candidate(pair.experiment, pair.schedule, input_size, precision)
+    return _cropping(candidate.side(), input_size)
 
   return ParityCase(
     name=f"yolo/{variant}",
@@ -93,8 +97,14 @@ def _case(variant: str, pair: _Pair, input_size: int, images: int) -> ParityCase
   )
 
 
-def _cropping(side: Side) -> Side:
-  return dataclasses.replace(side, preprocess=lambda image: side.preprocess(image[_PHOTOGRAPH]))
+def _cropping(side: Side, input_size: int) -> Side:
+  """`side`, given a part of the photograph that shrinks, or grows, by 2.
+
+  Pixels are then exact in float32: rounding them to bytes would else turn noise into differences.
+  """
+  width = 2 * input_size if input_size <= 64 else input_size // 2
+  part = slice(width * 3 // 4), slice(width)
+  return dataclasses.replace(side, preprocess=lambda image: side.preprocess(image[part]))
 
 
 def batch(input_size: int, images: int, seed: int) -> Arrays:

@@ -117,6 +117,7 @@ def test_the_operation_that_the_compiler_names_is_found(origins):
   assert failures.explain(compiled(error=error), origins).line == line_of(negate)
 
 
+@pytest.mark.usefixtures("libtpu")
 def test_a_compiler_that_dies_says_so(monkeypatch, tmp_path):
   program = type("Program", (), {"hlo": b"", "digest": "0"})
   monkeypatch.setattr(compiling, "_WORKER", "official.tpu.no_such_worker")

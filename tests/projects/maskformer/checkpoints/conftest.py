@@ -20,7 +20,7 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _small_variants():
   VARIANTS.update(SMALL)
   yield
