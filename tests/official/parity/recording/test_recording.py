@@ -66,6 +66,15 @@ def test_layout_in_memory_does_not_matter(path):
     np.testing.assert_array_equal(recording.read(key), view)
 
 
+def test_what_is_not_mapped_holds_no_file(path):
+  array = RNG.normal(size=(5, 7))
+  write(path, {A: array})
+  read = Recording(path, mapped=False).read(A)
+  path.write_bytes(bytes(path.stat().st_size))  # In place: what is mapped shows it.
+  np.testing.assert_array_equal(read, array)
+  assert not read.flags.writeable
+
+
 def test_safetensors_itself_reads_the_file(path):
   low = RNG.normal(size=3).astype(ml_dtypes.bfloat16)
   write(path, {A: np.arange(6.0).reshape(2, 3), B: low})
