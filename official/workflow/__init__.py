@@ -1,0 +1,1 @@
+"""From a paper to a release: stages, gates, and the evidence that gates passed."""
