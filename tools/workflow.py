@@ -9,9 +9,10 @@ from official.cli.arguments import Parser
 from official.cli.errors import UserError
 from official.cli.files import write_file
 from official.workflow import checking, history, judging, mending, project, records, running
-from official.workflow.judging import State
+from official.workflow.judging import Standing, State
 from official.workflow.project import Project
 from official.workflow.report import badge, page, terminal
+from projects import dossiers
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DESCRIPTION = """\
@@ -39,6 +40,7 @@ def _parser() -> Parser:
   commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
   status = _add(commands, "status", _status, "show the gates and what the evidence says of them")
   status.add_argument("--page", metavar="FILE", type=Path, help="write an HTML page, too")
+  status.add_argument("--badge", action="store_true", help="write the README's badge, too")
   check = _add(commands, "check", _check, "say whether the evidence may be believed")
   check.add_argument(
     "--base", metavar="REV", default="HEAD", help="git's revision to fall behind is wrong [HEAD]"
@@ -71,6 +73,8 @@ def _status(arguments: argparse.Namespace) -> None:
   if arguments.page:
     page.write_page(standing, arguments.page)
     print(f"page: {arguments.page}")
+  if arguments.badge:
+    _write_badge(standing)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -95,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
   for name in arguments.gates:
     of.binding(name)
   results = [_run_one(of, name) for name in arguments.gates]
-  _write_badge(of)
+  _write_badge(judging.judge(of))
   return 0 if all(result == records.PASSED for result in results) else 1
 
 
@@ -108,9 +112,6 @@ def _run_one(of: Project, name: str) -> str:
 
 def _analysis(arguments: argparse.Namespace) -> None:
   of = project.load(_ROOT, arguments.project)
-  # From here on TensorFlow is loaded, which takes seconds.
-  from projects import dossiers
-
   dossier = dossiers.of_project(of.name)
   if not any(variant.claims for variant in dossier.variants.values()):
     raise UserError(f"projects/{of.name}/dossier.py claims no figure: state what the paper reached")
@@ -123,11 +124,11 @@ def _analysis(arguments: argparse.Namespace) -> None:
 def _mend(arguments: argparse.Namespace) -> None:
   of = project.load(_ROOT, arguments.project)
   print("\n".join(mending.mend(of.ledger)))
-  _write_badge(of)
+  _write_badge(judging.judge(of))
 
 
-def _write_badge(of: Project) -> None:
-  write_file(of.folder / "evidence" / "badge.svg", badge.badge(judging.judge(of)).encode())
+def _write_badge(standing: Standing) -> None:
+  write_file(badge.path(standing.project), badge.draw(standing).encode())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from official.workflow.judging import Standing, State, Verdict
+from official.workflow.report import badge
 
 # A gate in one of these says what is not so any more; one that was never run says nothing.
 _UNTRUE = (State.STALE, State.FAILED, State.DAMAGED)
@@ -12,14 +13,18 @@ def findings(standing: Standing) -> list[str]:
   """What is wrong with the evidence, a line each; none where it may be believed.
 
   Wrong are: damage; evidence of code, weights, data or versions that are others now; a gate that
-  failed; and a gate of a stage that the project says it has left, that is not green.
+  failed; a gate of a stage that the project says it has left, that is not green; and a badge that
+  shows something else.
   """
-  return [*standing.reading.problems, *_spoiled(standing), *_verdicts(standing)]
+  reading = standing.reading
+  found = [*reading.problems, *reading.spoiled.values(), *_verdicts(standing)]
+  return found or list(_badge(standing))
 
 
-def _spoiled(standing: Standing) -> Iterator[str]:
-  """Damage to reports, of runs that are not the last ones too."""
-  yield from standing.reading.spoiled.values()
+def _badge(standing: Standing) -> Iterator[str]:
+  path = badge.path(standing.project)
+  if path.is_file() and path.read_text(errors="replace") != badge.draw(standing):
+    yield f"{path}: it does not show what the gates say; write it: workflow status --badge"
 
 
 def _verdicts(standing: Standing) -> Iterator[str]:

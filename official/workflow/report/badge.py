@@ -1,13 +1,21 @@
 """A project's standing as a small picture for its README: a field for each stage."""
 
+from pathlib import Path
+
 from official.workflow.judging import Standing, State
+from official.workflow.project import Project
 from official.workflow.stages import STAGES
 
 _HEIGHT, _WIDTH = 20, 118  # Of a field, in pixels.
 _GREEN, _AMBER, _RED, _GREY = "#1a7f4b", "#a66a00", "#c62828", "#6b7683"
 
 
-def badge(standing: Standing) -> str:
+def path(project: Project) -> Path:
+  """Where the badge of `project` lies."""
+  return project.folder / "evidence" / "badge.svg"
+
+
+def draw(standing: Standing) -> str:
   """The picture, as SVG. It changes with the gates' states alone, not with dates."""
   fields = "".join(_field(standing, stage.number, stage.title) for stage in STAGES)
   width = _WIDTH * len(STAGES)
