@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DARKNET = "https://github.com/AlexeyAB/darknet#pre-trained-models"
 _SCALED = "https://arxiv.org/abs/2011.08036"
+_LARGE = "https://github.com/WongKinYiu/ScaledYOLOv4/tree/yolov4-large"
 _TEST_DEV = "COCO test-dev2017"
 
 
@@ -86,11 +87,61 @@ DOSSIER = Dossier(
         Claim("AP50", 0.662, _TEST_DEV, 640, _SCALED),
       ),
     ),
+    "v3": Variant(
+      experiment="yolo_v3_coco",
+      claims=(Claim("AP50", 0.553, _TEST_DEV, 416, _DARKNET),),
+    ),
+    "v3-spp": Variant(
+      experiment="yolo_v3_spp_coco",
+      claims=(Claim("AP50", 0.606, _TEST_DEV, 608, _DARKNET),),
+    ),
+    "v4": Variant(
+      experiment="yolo_v4_coco",
+      claims=(
+        Claim("AP", 0.430, _TEST_DEV, 512, _DARKNET),
+        Claim("AP50", 0.649, _TEST_DEV, 512, _DARKNET),
+      ),
+    ),
+    "v4x-mish": Variant(
+      experiment="yolo_v4x_mish_coco",
+      claims=(
+        Claim("AP", 0.501, _TEST_DEV, 640, _DARKNET),
+        Claim("AP50", 0.685, _TEST_DEV, 640, _DARKNET),
+      ),
+    ),
+    "v4-p5": Variant(
+      experiment="yolo_v4_p5_coco",
+      claims=(
+        Claim("AP", 0.514, _TEST_DEV, 896, _LARGE),
+        Claim("AP50", 0.699, _TEST_DEV, 896, _LARGE),
+      ),
+    ),
+    "v4-p6": Variant(
+      experiment="yolo_v4_p6_coco",
+      claims=(
+        Claim("AP", 0.543, _TEST_DEV, 1280, _LARGE),
+        Claim("AP50", 0.723, _TEST_DEV, 1280, _LARGE),
+      ),
+    ),
+    "v4-p7": Variant(
+      experiment="yolo_v4_p7_coco",
+      claims=(
+        Claim("AP", 0.554, _TEST_DEV, 1536, _LARGE),
+        Claim("AP50", 0.733, _TEST_DEV, 1536, _LARGE),
+      ),
+    ),
   },
   experiments=(
     "yolo_v3_tiny_coco",
     "yolo_v4_tiny_coco",
     "yolo_v4_csp_coco",
+    "yolo_v3_coco",
+    "yolo_v3_spp_coco",
+    "yolo_v4_coco",
+    "yolo_v4x_mish_coco",
+    "yolo_v4_p5_coco",
+    "yolo_v4_p6_coco",
+    "yolo_v4_p7_coco",
     "yolo_v4_tiny_shapes",
   ),
   input_shape=_input_shape,

@@ -29,6 +29,48 @@ def yolo_v4_csp_coco() -> cfg.ExperimentConfig:
   return _coco(Model(variant="v4-csp", input_size=640))
 
 
+@exp_factory.register_config_factory("yolo_v3_coco")
+def yolo_v3_coco() -> cfg.ExperimentConfig:
+  """YOLOv3 (Redmon & Farhadi 2018) on COCO."""
+  return _coco(Model(variant="v3", input_size=416))
+
+
+@exp_factory.register_config_factory("yolo_v3_spp_coco")
+def yolo_v3_spp_coco() -> cfg.ExperimentConfig:
+  """YOLOv3 with spatial pyramid pooling (Darknet) on COCO."""
+  return _coco(Model(variant="v3-spp", input_size=608))
+
+
+@exp_factory.register_config_factory("yolo_v4_coco")
+def yolo_v4_coco() -> cfg.ExperimentConfig:
+  """YOLOv4 (Bochkovskiy et al. 2020) on COCO."""
+  return _coco(Model(variant="v4", input_size=512))
+
+
+@exp_factory.register_config_factory("yolo_v4x_mish_coco")
+def yolo_v4x_mish_coco() -> cfg.ExperimentConfig:
+  """YOLOv4x-mish, a wider and deeper YOLOv4-CSP (Darknet) on COCO."""
+  return _coco(Model(variant="v4x-mish", input_size=640))
+
+
+@exp_factory.register_config_factory("yolo_v4_p5_coco")
+def yolo_v4_p5_coco() -> cfg.ExperimentConfig:
+  """YOLOv4-P5 (Wang et al. 2021) on COCO."""
+  return _coco(Model(variant="v4-p5", input_size=896))
+
+
+@exp_factory.register_config_factory("yolo_v4_p6_coco")
+def yolo_v4_p6_coco() -> cfg.ExperimentConfig:
+  """YOLOv4-P6 (Wang et al. 2021) on COCO."""
+  return _coco(Model(variant="v4-p6", input_size=1280))
+
+
+@exp_factory.register_config_factory("yolo_v4_p7_coco")
+def yolo_v4_p7_coco() -> cfg.ExperimentConfig:
+  """YOLOv4-P7 (Wang et al. 2021) on COCO."""
+  return _coco(Model(variant="v4-p7", input_size=1536))
+
+
 @exp_factory.register_config_factory("yolo_v4_tiny_shapes")
 def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
   """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""

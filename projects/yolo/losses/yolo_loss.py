@@ -19,7 +19,12 @@ from projects.yolo.modeling.decoding import Coordinates, decode_xywh
 from projects.yolo.ops.boxes import ciou, xywh_to_yxyx, yxyx_to_xywh
 
 # Weights of the levels' objectness, finest first: finer grids have more empty places.
-LEVEL_BALANCE = {2: (4.0, 1.0), 3: (4.0, 1.0, 0.4)}
+LEVEL_BALANCE = {
+  2: (4.0, 1.0),
+  3: (4.0, 1.0, 0.4),
+  4: (4.0, 1.0, 0.4, 0.1),
+  5: (4.0, 1.0, 0.5, 0.4, 0.1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +95,11 @@ def _level_loss(
     height,
     width,
     ratio_threshold=weights.ratio_threshold,
-    neighbours=coordinates.scale_xy >= 2,
+    neighbours=coordinates.scale_xy[level] >= 2,
   )
   flat = tf.reshape(raw, [-1, height * width * count, channels])
   picked = tf.gather(flat, places.index, batch_dims=1)  # [b, p, 5 + classes]
-  overlap = _overlap(picked, places, coordinates)
+  overlap = _overlap(picked, places, coordinates.form, coordinates.scale_xy[level])
   mask = tf.cast(places.mask, raw.dtype)
   responsible = tf.maximum(tf.reduce_sum(mask), 1)
   target = _objectness_target(places, tf.stop_gradient(overlap), flat[..., 4])
@@ -107,9 +112,9 @@ def _level_loss(
   )
 
 
-def _overlap(picked: tf.Tensor, places: Assignment, coordinates: Coordinates) -> tf.Tensor:
+def _overlap(picked: tf.Tensor, places: Assignment, form: str, reach: float) -> tf.Tensor:
   """CIoU [b, p] of each candidate's prediction with its object."""
-  predicted = decode_xywh(picked, places.cells, places.anchors, coordinates)
+  predicted = decode_xywh(picked, places.cells, places.anchors, form, reach)
   # Unused candidates look at a unit box: finite, and out of the sums by their mask.
   boxes = tf.where(places.mask[..., None], places.boxes, tf.ones_like(places.boxes))
   return ciou(xywh_to_yxyx(predicted), xywh_to_yxyx(boxes))

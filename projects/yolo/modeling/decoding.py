@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from projects.yolo.modeling.variants import Anchors
+from projects.yolo.modeling.variant import Anchors
 
 _MAX_EXPONENT = 10.0  # exp(10) anchors: far beyond any image, and finite in float32 when squared.
 
@@ -36,17 +36,17 @@ class Coordinates:
 
   Attributes:
     form: a key of `DECODERS`.
-    scale_xy: how far a centre may leave its cell, see `Variant`.
+    scale_xy: how far a centre may leave its cell, by level, see `Variant`.
     anchors: width and height in pixels of the input, by level.
   """
 
   form: str
-  scale_xy: float
+  scale_xy: dict[int, float]
   anchors: dict[int, Anchors]
 
 
 def decode_xywh(
-  raw: tf.Tensor, cells: tf.Tensor, anchors: tf.Tensor, coordinates: Coordinates
+  raw: tf.Tensor, cells: tf.Tensor, anchors: tf.Tensor, form: str, reach: float
 ) -> tf.Tensor:
   """Boxes in units of cells.
 
@@ -54,14 +54,14 @@ def decode_xywh(
     raw: [..., 4] outputs tx, ty, tw, th.
     cells: [..., 2] column and row of the cell, broadcastable.
     anchors: [..., 2] width and height in cells, broadcastable.
-    coordinates: of the network.
+    form: a key of `DECODERS`.
+    reach: how far a centre may leave its cell, 1 for not at all.
 
   Returns:
     [..., 4] x, y, w, h.
   """
-  reach = coordinates.scale_xy
   centre = tf.sigmoid(raw[..., :2]) * reach - (reach - 1) / 2 + cells
-  return tf.concat([centre, DECODERS[coordinates.form](raw[..., 2:4]) * anchors], axis=-1)
+  return tf.concat([centre, DECODERS[form](raw[..., 2:4]) * anchors], axis=-1)
 
 
 def grid(height: int | tf.Tensor, width: int | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -86,7 +86,8 @@ def decode_level(
   shape = tf.shape(raw)
   count = (raw.shape[1] or shape[1]) * (raw.shape[2] or shape[2]) * raw.shape[3]
   anchors = tf.constant(coordinates.anchors[level], raw.dtype) / 2**level
-  boxes = decode_xywh(raw, grid(shape[1], shape[2], raw.dtype), anchors, coordinates)
+  cells, reach = grid(shape[1], shape[2], raw.dtype), coordinates.scale_xy[level]
+  boxes = decode_xywh(raw, cells, anchors, coordinates.form, reach)
   scores = tf.sigmoid(raw[..., 4:5]) * tf.sigmoid(raw[..., 5:])
   return (
     tf.reshape(boxes * 2**level, [-1, count, 4]),

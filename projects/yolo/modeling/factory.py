@@ -6,7 +6,8 @@ from official.cli.errors import UserError
 from projects.yolo.configs.yolo import Losses, Model
 from projects.yolo.losses.yolo_loss import LossWeights
 from projects.yolo.modeling.decoding import DECODERS, Coordinates
-from projects.yolo.modeling.variants import Anchors, Variant, get_variant
+from projects.yolo.modeling.variant import Anchors, Variant
+from projects.yolo.modeling.variants import get_variant
 from projects.yolo.modeling.yolo import DetectionLimits, Yolo
 
 _SCALE_XY = {"exponential": 1.0, "scaled": 2.0}  # Of a form that is not the variant's own.
@@ -41,7 +42,8 @@ def build_coordinates(config: Model) -> Coordinates:
   form = config.coordinates or variant.coordinates
   if form not in DECODERS:
     raise UserError(f"task.model.coordinates '{form}': use one of {', '.join(DECODERS)}")
-  scale_xy = variant.scale_xy if form == variant.coordinates else _SCALE_XY[form]
+  other = dict.fromkeys(variant.levels, _SCALE_XY[form])
+  scale_xy = variant.scale_xy if form == variant.coordinates else other
   anchors = _split_anchors(config.anchors, variant) if config.anchors else variant.anchors
   return Coordinates(form, scale_xy, anchors)
 

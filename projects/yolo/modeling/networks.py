@@ -9,13 +9,13 @@ import tf_keras
 from official.layers.convolution import Conv2D, ConvNorm
 from projects.yolo.modeling.builder import Style, apply_rows, network_input
 from projects.yolo.modeling.layers import SplitAnchors
-from projects.yolo.modeling.variants import Variant
+from projects.yolo.modeling.variant import Variant
 
 Features = dict[str, tf.Tensor]
 
 
 def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf_keras.Model:
-  """Image [b, s, s, 3] → {"c3", "c4", "c5"} (those that the decoder reads), stride 2ⁿ at cn."""
+  """Image [b, s, s, 3] → {"c3", "c4", …} (the variant's levels), stride 2ⁿ at cn."""
   image = network_input([input_size, input_size, 3], "image")
   tensors = apply_rows(variant.backbone, {"image": image}, style, last="image")
   features = {f"c{level}": tensors[f"c{level}"] for level in variant.levels}
@@ -23,7 +23,7 @@ def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf
 
 
 def build_decoder(variant: Variant, style: Style, backbone: tf_keras.Model) -> tf_keras.Model:
-  """Backbone features → {"p3", "p4", "p5"} (the variant's levels)."""
+  """Backbone features → {"p3", "p4", …} (the variant's levels)."""
   inputs = _inputs_like(backbone)
   tensors = apply_rows(variant.decoder, inputs, style, last=f"c{variant.levels[-1]}")
   features = {f"p{level}": tensors[f"p{level}"] for level in variant.levels}

@@ -75,6 +75,7 @@ class Yolo(tf_keras.Model):
     table = get_variant(variant)
     style = Style(table.activation, momentum, epsilon)
     self.backbone = build_backbone(table, style, input_size)
+    style = Style(table.pyramid_activation or table.activation, momentum, epsilon)
     self.decoder = build_decoder(table, style, self.backbone)
     num_anchors = {level: len(rows) for level, rows in coordinates.anchors.items()}
     self.head = build_head(table, style, self.decoder, num_anchors, num_classes)
@@ -126,6 +127,7 @@ class Yolo(tf_keras.Model):
     coordinates["anchors"] = {
       int(level): tuple(map(tuple, rows)) for level, rows in coordinates["anchors"].items()
     }
+    coordinates["scale_xy"] = {int(key): reach for key, reach in coordinates["scale_xy"].items()}
     parts = {
       "coordinates": Coordinates(**coordinates),
       "limits": DetectionLimits(**config["limits"]),

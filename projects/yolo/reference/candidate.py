@@ -82,7 +82,7 @@ class Candidate:
       "activation": get_variant(model.variant).activation,
       "leaky slope": -float(leaky(tf.constant(-1.0, tf.float64))),
       "coordinates": coordinates.form,
-      "reach of centres": coordinates.scale_xy,
+      "reach of centres": {str(key): reach for key, reach in sorted(coordinates.scale_xy.items())},
       "anchors": {str(level): coordinates.anchors[level] for level in sorted(coordinates.anchors)},
       "gains": [losses.box, losses.objectness, losses.classes, losses.ratio_threshold],
       "learning rate": cosine.initial_learning_rate,

@@ -51,7 +51,14 @@ class _Pair:
 _PAIRS = {
   "v3-tiny": _Pair("yolov3-tiny.cfg", "yolo_v3_tiny_coco", 2.0),
   "v4-tiny": _Pair("yolov4-tiny.cfg", "yolo_v4_tiny_coco", 2.0),
+  "v3": _Pair("yolov3.cfg", "yolo_v3_coco", 1.2, 96, _GENTLE),
+  "v3-spp": _Pair("yolov3-spp.cfg", "yolo_v3_spp_coco", 1.2, 96, _GENTLE),
+  "v4": _Pair("yolov4.cfg", "yolo_v4_coco", 1.2, 96, _GENTLE),
   "v4-csp": _Pair("yolov4-csp.cfg", "yolo_v4_csp_coco", 1.2, 96, _GENTLE),
+  "v4x-mish": _Pair("yolov4x-mish.cfg", "yolo_v4x_mish_coco", 1.2, 96, _GENTLE),
+  "v4-p5": _Pair("yolov4-p5.cfg", "yolo_v4_p5_coco", 1.2, 96, _GENTLE),
+  "v4-p6": _Pair("yolov4-p6.cfg", "yolo_v4_p6_coco", 1.2, 192, _GENTLE),
+  "v4-p7": _Pair("yolov4-p7.cfg", "yolo_v4_p7_coco", 1.2, 384, _GENTLE),
 }
 
 
@@ -59,7 +66,8 @@ def parity_cases(input_size: int | None = None, images: int = 2) -> Mapping[str,
   """The cases by variant.
 
   Args:
-    input_size: side of the input in pixels, a multiple of 32; None: each case's own.
+    input_size: side of the input in pixels, a multiple of the largest stride; None: each
+      case's own.
     images: how many are in a batch.
   """
   return {

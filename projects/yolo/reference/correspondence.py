@@ -1,7 +1,8 @@
 """Which of Darknet's layers is which of ours: rules for weights and taps, and what has no pair.
 
 Rows of the variant tables stand in the order of the `.cfg`, in which each output follows the level
-that it is made of; a `[route]` that only goes back to an earlier layer has no row.
+that it is made of, or all outputs stand at the end; a `[route]` that only goes back to an earlier
+layer has no row.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from official.checkpoints.rules import Ignore, Rule
 from official.parity.case import Excuse, TapRule
 from official.parity.keys import ROOT
 from projects.yolo.modeling.darknet.cfg_file import Section
-from projects.yolo.modeling.variants import Variant
+from projects.yolo.modeling.variant import Variant
 
 _KINDS = {
   "add": "shortcut",
@@ -73,7 +74,7 @@ def of_variant(variant: Variant, sections: Sequence[Section]) -> Correspondence:
 
 def _pairs(variant: Variant, sections: Sequence[Section]) -> Iterator[tuple[int, Layer]]:
   """(number of Darknet's layer, ours)."""
-  layers = _in_darknets_order(variant)
+  layers = _in_darknets_order(variant, _outputs_last(sections))
   for index, section in enumerate(sections):
     if _only_goes_back(section):
       continue
@@ -91,15 +92,30 @@ def _only_goes_back(section: Section) -> bool:
   return len(section.integers("layers")) == 1
 
 
-def _in_darknets_order(variant: Variant) -> Iterator[Layer]:
+def _outputs_last(sections: Sequence[Section]) -> bool:
+  kinds = [section.kind for section in sections]
+  behind = kinds[kinds.index("yolo") + 1 :]
+  output = ["route", "convolutional", "convolutional", "yolo"]
+  return behind == output * (len(behind) // len(output))
+
+
+def _in_darknets_order(variant: Variant, outputs_last: bool) -> Iterator[Layer]:
+  pyramid = [f"p{level}" for level in variant.levels]
   for part, rows in (("backbone", variant.backbone), ("decoder", variant.decoder)):
     for row in rows:
       if row.kind != "linear":
         yield Layer(row.kind, f"{part}/{row.name}")
-      if row.name in (f"p{level}" for level in variant.levels):
-        yield Layer("conv", f"head/{row.name}/conv")
-        yield Layer("output", f"head/{row.name}/output")
-        yield Layer("split", f"head/{row.name}/split")
+      if row.name in pyramid and not outputs_last:
+        yield from _output(row.name)
+  if outputs_last:
+    for name in pyramid:
+      yield from _output(name)
+
+
+def _output(name: str) -> Iterator[Layer]:
+  yield Layer("conv", f"head/{name}/conv")
+  yield Layer("output", f"head/{name}/output")
+  yield Layer("split", f"head/{name}/split")
 
 
 def _of_layer(index: int, layer: Layer) -> tuple[list[Rule | Ignore], list[TapRule]]:

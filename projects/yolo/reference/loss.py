@@ -17,7 +17,12 @@ from torch import Tensor
 
 from projects.yolo.reference.layers import Yolo
 
-BALANCE = {2: (4.0, 1.0), 3: (4.0, 1.0, 0.4)}  # Of the levels' objectness, finest first.
+BALANCE = {  # Of the levels' objectness, finest first.
+  2: (4.0, 1.0),
+  3: (4.0, 1.0, 0.4),
+  4: (4.0, 1.0, 0.4, 0.1),
+  5: (4.0, 1.0, 0.5, 0.4, 0.1),
+}
 
 
 @dataclasses.dataclass(frozen=True)

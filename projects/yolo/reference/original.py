@@ -116,7 +116,7 @@ class Original:
       "activation": self.network.layers[0].kind,
       "leaky slope": SLOPE,
       "coordinates": head.form,
-      "reach of centres": head.scale_xy,
+      "reach of centres": {level: self.heads[level].scale_xy for level in sorted(self.heads)},
       "anchors": {level: self.heads[level].anchors for level in sorted(self.heads)},
       "gains": [_GAINS.box, _GAINS.objectness, _GAINS.classes, _GAINS.ratio],
       "learning rate": recipe.learning_rate,

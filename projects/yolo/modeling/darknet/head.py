@@ -28,7 +28,7 @@ def yolo(section: Section, draft: Draft) -> Shape:
   pairs = list(zip(anchors[::2], anchors[1::2], strict=True))
   coordinates = Coordinates(
     "scaled" if scaled else "exponential",
-    section.number("scale_x_y", 1.0),
+    {level: section.number("scale_x_y", 1.0)},
     {level: tuple(pairs[each] for each in mask)},
   )
   draft.heads.append(Head(draft.name, level, classes, coordinates, _diou_exponent(section)))

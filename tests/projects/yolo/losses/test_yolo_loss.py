@@ -13,8 +13,8 @@ from projects.yolo.ops.boxes import ciou, xywh_to_yxyx
 
 CLASSES = 3
 ANCHORS = {3: ((10, 13), (16, 30), (33, 23)), 4: ((30, 61), (62, 45), (59, 119))}
-SCALED = Coordinates("scaled", 2.0, ANCHORS)
-EXPONENTIAL = Coordinates("exponential", 1.05, ANCHORS)
+SCALED = Coordinates("scaled", dict.fromkeys(ANCHORS, 2.0), ANCHORS)
+EXPONENTIAL = Coordinates("exponential", {level: 1 + level / 20 for level in ANCHORS}, ANCHORS)
 SIZE = 64
 
 
@@ -61,8 +61,7 @@ def _cross_entropy(target, logit):
   return -target * np.log(_sigmoid(logit)) - (1 - target) * np.log(1 - _sigmoid(logit))
 
 
-def _decode(t, column, row, anchor, coordinates):
-  s = coordinates.scale_xy
+def _decode(t, column, row, anchor, coordinates, s):
   xy = _sigmoid(t[:2]) * s - (s - 1) / 2 + [column, row]
   wh = (2 * _sigmoid(t[2:4])) ** 2 if coordinates.form == "scaled" else np.exp(t[2:4])
   return np.concatenate([xy, wh * anchor])
@@ -72,14 +71,15 @@ def _level_terms(raw, labels, coordinates, level):
   grid, anchors = SIZE >> level, np.array(ANCHORS[level]) / 2**level
   targets = np.zeros(raw.shape[:4])
   overlaps, entropies = [], []
+  reach = coordinates.scale_xy[level]
   for image, item in itertools.product(*map(range, labels["valid"].shape)):
     if not labels["valid"][image, item]:
       continue
     y0, x0, y1, x1 = labels["boxes"][image, item].astype(np.float64) * grid
     box = np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
-    for r, c, a in _responsible(box, anchors, grid, coordinates.scale_xy >= 2):
+    for r, c, a in _responsible(box, anchors, grid, reach >= 2):
       t = raw[image, r, c, a]
-      predicted = _decode(t[:4], c, r, anchors[a], coordinates)
+      predicted = _decode(t[:4], c, r, anchors[a], coordinates, reach)
       overlap = float(ciou(*(xywh_to_yxyx(tf.constant(b)) for b in (predicted, box))))
       overlaps.append(1 - overlap)
       one_hot = np.eye(CLASSES)[labels["classes"][image, item]]
@@ -198,3 +198,20 @@ def test_objectness_does_not_pull_boxes():
   for gradient in tape.gradient(loss, raw).values():
     assert not gradient.numpy()[..., :4].any()
     assert gradient.numpy()[..., 4].all()
+
+
+@pytest.mark.parametrize("balance", [(4, 1), (4, 1, 0.4), (4, 1, 0.4, 0.1), (4, 1, 0.5, 0.4, 0.1)])
+def test_each_levels_objectness_weighs_as_in_the_original(balance):
+  levels = range(3, 3 + len(balance))
+  coordinates = Coordinates(
+    "scaled", dict.fromkeys(levels, 2.0), dict.fromkeys(levels, ((8.0, 8.0),))
+  )
+  labels = {
+    "boxes": tf.zeros([1, 1, 4]),
+    "classes": tf.zeros([1, 1], tf.int32),
+    "valid": tf.zeros([1, 1], bool),
+  }
+  for chosen, share in zip(levels, balance, strict=True):
+    raw = {str(n): tf.fill([1, 1, 1, 1, 6], 0.0 if n == chosen else -50.0) for n in levels}
+    losses = yolo_loss(raw, labels, coordinates, LossWeights())
+    np.testing.assert_allclose(losses["total_loss"], share * np.log(2), rtol=1e-6)

@@ -1,17 +1,20 @@
 """The variants: size, shapes, dtypes, serialization, gradients, and the traps of their sources."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
 from official.cli.errors import UserError
+from official.layers.convolution import ConvNorm
 from projects.yolo.configs.yolo import Model
 from projects.yolo.modeling.builder import LAYERS, Style
 from projects.yolo.modeling.decoding import Coordinates, decode_level
 from projects.yolo.modeling.factory import build_yolo
 from projects.yolo.modeling.networks import build_backbone, build_decoder, build_head
-from projects.yolo.modeling.variants import VARIANTS, get_variant
+from projects.yolo.modeling.variants import get_variant
 from projects.yolo.modeling.yolo import Yolo
 
 RNG = np.random.default_rng(0)
@@ -26,7 +29,8 @@ def _images(batch=2, dtype="float32"):
   return tf.constant(RNG.random([batch, SIZE, SIZE, 3]), dtype)
 
 
-@pytest.fixture(params=list(VARIANTS))
+# One of each kind; the others are as large as v4-csp, or larger, and made of the same layers.
+@pytest.fixture(params=["v3-tiny", "v4-tiny", "v4-csp"])
 def variant(request):
   return request.param
 
@@ -121,6 +125,33 @@ def test_uint8_images_are_scaled_to_one():
     np.testing.assert_allclose(value, model(floats, training=False)["raw"][level], atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def small_v4():
+  """YOLOv4 at 64 pixels."""
+  return _small("v4")
+
+
+def test_v4_has_mish_in_its_backbone_and_leaky_rectifiers_behind(small_v4):
+  kinds = lambda part: {
+    layer.get_config()["activation"] for layer in part.layers if isinstance(layer, ConvNorm)
+  }
+  assert kinds(small_v4.backbone) == {"mish"}
+  assert kinds(small_v4.decoder) == kinds(small_v4.head) == {"leaky"}
+
+
+def test_v4_reaches_less_far_at_every_coarser_level(small_v4):
+  raw = {str(n): tf.fill([1, SIZE >> n, SIZE >> n, 3, 8], -9.0) for n in (3, 4, 5)}
+  for level, reach in ((3, 1.2), (4, 1.1), (5, 1.05)):
+    boxes, _ = decode_level(raw[str(level)], level, small_v4.coordinates)
+    low = reach / (1 + np.exp(9.0)) - (reach - 1) / 2
+    np.testing.assert_allclose(boxes[0, 0, 0] / 2**level, low, rtol=1e-4)
+
+
+def test_v4_survives_its_config(small_v4):
+  json_ = json.loads(json.dumps(tf_keras.utils.serialize_keras_object(small_v4)))
+  assert tf_keras.utils.deserialize_keras_object(json_).coordinates == small_v4.coordinates
+
+
 def test_tiny_csp_takes_the_second_half_of_the_channels():
   # Darknet's group_id=1; some ports take the first half.
   half = LAYERS["group"]("half", Style("leaky"), groups=2, index=1)
@@ -138,7 +169,7 @@ def test_pooling_at_stride_one_pads_with_minus_infinity():
 def test_decoding_is_darknets(form, scale):
   anchors = ((12.0, 16.0), (36.0, 75.0))
   raw = RNG.normal(0, 2, [1, 2, 3, 2, 7])
-  boxes, scores = decode_level(tf.constant(raw), 3, Coordinates(form, scale, {3: anchors}))
+  boxes, scores = decode_level(tf.constant(raw), 3, Coordinates(form, {3: scale}, {3: anchors}))
   sigmoid = lambda x: 1 / (1 + np.exp(-x))
   for row, column, anchor in np.ndindex(2, 3, 2):
     t = raw[0, row, column, anchor]

@@ -23,8 +23,18 @@ def test_every_layer_of_the_others(variant):
   assert_parity(CASES[variant], stages=["forward"])
 
 
+# What a machine of 64 GB holds: up to 80 M parameters.
+TRAINED = [name for name in CASES if name not in ("v4x-mish", "v4-p6", "v4-p7")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", CASES)
+@pytest.mark.parametrize("variant", [name for name in CASES if name not in ("v4-p6", "v4-p7")])
+def test_every_layer_of_the_large_ones(variant):
+  assert_parity(CASES[variant], stages=["forward"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", TRAINED)
 def test_ten_steps(variant):
   assert_parity(CASES[variant], steps=10, seed=1)
 

@@ -41,7 +41,9 @@ def test_both_choose_the_same_detections(seed, form, scale_xy):
     for level in (4, 5)
   }
   want = detect(raw, heads, **limits)
-  coordinates = Coordinates(form, scale_xy, {level: scenes.ANCHORS[level] for level in (4, 5)})
+  coordinates = Coordinates(
+    form, dict.fromkeys((4, 5), scale_xy), {level: scenes.ANCHORS[level] for level in (4, 5)}
+  )
   tensors = {level: tf.constant(array.transpose(0, 2, 3, 1, 4)) for level, array in raw.items()}
   found = find_objects(tensors, dict.fromkeys((4, 5), coordinates), DetectionLimits(**limits))
   assert want["count"].min() > 10

@@ -68,7 +68,9 @@ def test_the_reference_is_the_original(seed, levels, independent):
 @every_scene
 def test_ours_is_the_original(seed, levels, independent):
   raw, boxes, classes = scenes.scene(seed, levels)
-  coordinates = Coordinates("scaled", 2.0, {level: scenes.ANCHORS[level] for level in levels})
+  coordinates = Coordinates(
+    "scaled", dict.fromkeys(levels, 2.0), {level: scenes.ANCHORS[level] for level in levels}
+  )
   found = ours(raw, boxes, classes, np.ones(classes.shape, bool), coordinates)
   check(found, independent, f"loss/{seed}/{''.join(map(str, levels))}")
 
@@ -80,7 +82,9 @@ def test_crowded_scenes_with_padding(seed, form, scale_xy):
   raw, boxes, classes = scenes.scene(seed, levels, objects=12)
   valid = np.random.default_rng(seed).random(classes.shape) < 0.7
   boxes[~valid], classes[~valid] = 0, -1
-  coordinates = Coordinates(form, scale_xy, {level: scenes.ANCHORS[level] for level in levels})
+  coordinates = Coordinates(
+    form, dict.fromkeys(levels, scale_xy), {level: scenes.ANCHORS[level] for level in levels}
+  )
   want, gradients = reference(raw, boxes, classes, valid, heads(levels, form, scale_xy))
   found, own_gradients = ours(raw, boxes, classes, valid, coordinates)
   assert found == pytest.approx(want, rel=1e-11)

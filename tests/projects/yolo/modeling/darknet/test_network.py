@@ -1,5 +1,7 @@
 """A `.cfg` that cannot be imported is refused in a line that says which."""
 
+import math
+
 import pytest
 
 from official.cli.errors import UserError
@@ -32,7 +34,7 @@ def test_what_a_network_says(read):
   assert not network.letterbox
   (head,) = network.heads
   assert (head.level, head.classes, head.diou_exponent) == (2, 2, 0.6)
-  assert (head.coordinates.form, head.coordinates.scale_xy) == ("scaled", 2)
+  assert (head.coordinates.form, head.coordinates.scale_xy) == ("scaled", {2: 2})
   assert head.coordinates.anchors == {2: ((1, 2), (3, 4))}
   kernels = [(c.section, c.normalized, c.kernel) for c in network.convolutions]
   assert kernels == [
@@ -63,9 +65,40 @@ def test_dimensions_of_the_real_networks():
   assert heads == {
     "yolov3-tiny": [(5, 3), (4, 3)],
     "yolov4-tiny": [(5, 3), (4, 3)],
+    "yolov3": [(5, 3), (4, 3), (3, 3)],
+    "yolov3-spp": [(5, 3), (4, 3), (3, 3)],
+    "yolov4": [(3, 3), (4, 3), (5, 3)],
     "yolov4-csp": [(3, 3), (4, 3), (5, 3)],
+    "yolov4x-mish": [(3, 3), (4, 3), (5, 3)],
+    "yolov4-p5": [(3, 4), (4, 4), (5, 4)],
+    "yolov4-p6": [(3, 4), (4, 4), (5, 4), (6, 4)],
+    "yolov4-p7": [(3, 4), (4, 4), (5, 4), (6, 4), (7, 4)],
   }
   assert read_network(CFG / "yolov4-csp.cfg").letterbox
+
+
+# As the originals have, in millions; Darknet's own .weights files are four bytes a number.
+@pytest.mark.parametrize(
+  ("name", "millions"),
+  [
+    ("v3", 61.949),
+    ("v3-spp", 62.999),
+    ("v3-tiny", 8.852),
+    ("v4", 64.363),
+    ("v4-tiny", 6.057),
+    ("v4-csp", 52.921),
+    ("v4x-mish", 99.751),
+    ("v4-p5", 70.831),
+    ("v4-p6", 127.585),
+    ("v4-p7", 287.566),
+  ],
+)
+def test_parameters_of_the_real_networks(name, millions):
+  counts = (
+    math.prod(each.kernel) + (2 if each.normalized else 1) * each.kernel[0]
+    for each in read_network(CFG / f"yolo{name}.cfg").convolutions
+  )
+  assert round(sum(counts) / 1e6, 3) == millions
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""What a variant says: the form of every row of the variant tables.
+
+Anchors are width, height in pixels of the configuration's own input. Head filters are those of the
+3×3 convolution in front of each output.
+"""
+
+import dataclasses
+
+from projects.yolo.modeling.rows import Rows
+
+Anchors = tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """One network.
+
+  Attributes:
+    backbone: rows from the image to the features named `c3`, `c4`, … (stride 2ⁿ at `cn`).
+    decoder: rows from those features to the pyramid named `p3`, `p4`, ….
+    head: filters in front of each output, by level.
+    anchors: of each level.
+    activation: of every convolution but the outputs.
+    coordinates: how outputs become boxes, a key of `decoding.DECODERS`.
+    scale_xy: how far a box centre may leave its cell, by level; 1 for not at all (Bochkovskiy et
+      al. 2020).
+    input_size: side of the configuration's square input, in pixels.
+    pyramid_activation: of decoder and head, where theirs is another.
+  """
+
+  backbone: Rows
+  decoder: Rows
+  head: dict[int, int]
+  anchors: dict[int, Anchors]
+  activation: str
+  coordinates: str
+  scale_xy: dict[int, float]
+  input_size: int
+  pyramid_activation: str = ""
+
+  @property
+  def levels(self) -> tuple[int, ...]:
+    """Levels with an output, ascending; the stride of level l is 2ˡ."""
+    return tuple(sorted(self.head))
