@@ -149,12 +149,15 @@ class Candidate:
       steps: how many.
       correspondence: None: each step goes on from the one before; else each starts from the state
         in which the original started it.
-      stir: 0, or the number of a twin whose inputs are moved by a few roundings.
+      stir: 0, or the number of a twin whose inputs and weights are moved by a few roundings.
+        Moving the inputs alone does not show all noise of a gradient that is next to nothing, and
+        Adam divides by it.
       phases: steps that are written, of a recording that is soon removed; None: all.
     """
     trainer, start = self._trainer
-    trainer.load(start)
-    before = self._states(correspondence, start) if correspondence else None
+    jitter = self._jitter(stir)
+    trainer.load(_stirred(start, jitter))
+    before = self._states(correspondence, start, jitter) if correspondence else None
     with self._writer(f"{'led' if correspondence else 'alone'}{stir or ''}") as writer:
       inputs = [self.inputs(step, stir) for step in range(1, steps + 1)]
       trajectory.record_steps(
@@ -171,7 +174,7 @@ class Candidate:
     return trainer, trainer.state()
 
   def _states(
-    self, correspondence: Correspondence, start: trajectory.State
+    self, correspondence: Correspondence, start: trajectory.State, jitter: Jitter | None
   ) -> Callable[[int], trajectory.State]:
     """The states that the original's steps started from, as the candidate's.
 
@@ -180,7 +183,8 @@ class Candidate:
 
     def before(step: int) -> trajectory.State:
       state = correspondence.state(trajectory.read_state(self._own, step - 1))
-      return {key: state[key].astype(a.dtype) if key in state else a for key, a in start.items()}
+      state = {key: state[key].astype(a.dtype) if key in state else a for key, a in start.items()}
+      return _stirred(state, jitter)
 
     return before
 
@@ -197,3 +201,10 @@ class Candidate:
       case=self._case.name,
     )
     return images.OutputKeeper(self._directory / f"{name}.safetensors", header)
+
+
+def _stirred(state: trajectory.State, jitter: Jitter | None) -> trajectory.State:
+  """A state whose parameters are moved by a few roundings."""
+  if not jitter:
+    return state
+  return {key: jitter(a) if key[0] == "parameter" else a for key, a in state.items()}

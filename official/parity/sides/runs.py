@@ -77,15 +77,15 @@ class Runs:
     return [self.free, *self._made("free", lambda stir: self._fed(stir, ()))]
 
   def led_twins(self, phases: Collection[str]) -> Iterator[Recording]:
-    """As `led`, with inputs moved by a few roundings; all as the trainer is after its first run.
+    """As `led`, with inputs and weights moved by a few roundings.
 
-    A trajectory fills a disk: only steps in `phases` are kept, and but for the first, a twin is
-    gone when the next one is asked for.
+    All as the trainer is after its first run. A trajectory fills a disk: only steps in `phases` are
+    kept, and but for the first, a twin is gone when the next one is asked for.
     """
     return self._passing(phases, self._correspondence)
 
   def alone_twins(self, phases: Collection[str]) -> Iterator[Recording]:
-    """As `alone`, with inputs moved by a few roundings; see `led_twins`."""
+    """As `alone`, with inputs and weights moved by a few roundings; see `led_twins`."""
     return self._passing(phases, None)
 
   def _forced(self, stir: int) -> Recording:
