@@ -33,7 +33,7 @@ def test_all_that_python_loads_is_found(module):
   loaded = {name for name in run.stdout.decode().split() if not name.startswith(".venv")}
   assert len(loaded) > 4
   found = set(Sources(project.Path(root)).scope([module]).files)
-  assert loaded - {"official/__init__.py", "projects/__init__.py"} <= found
+  assert loaded <= found
   assert not any("site-packages" in name for name in found)
 
 
@@ -99,7 +99,7 @@ def test_names_and_contents_make_the_digest(root):
 
 
 def test_what_is_not_there(root):
-  with pytest.raises(UserError, match="code 'projects.toy.none': there is neither such a file"):
+  with pytest.raises(UserError, match=r"code 'projects\.toy\.none': there is neither such a file"):
     files(root, "projects.toy.none")
 
 
