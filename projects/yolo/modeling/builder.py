@@ -12,6 +12,8 @@ from official.layers.activations import Activation
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.pooling import MaxPool
 from official.layers.upsampling import Upsample
+from projects.yolo.modeling.darknet.activations import DarknetActivation, DarknetConvNorm
+from projects.yolo.modeling.darknet.reorg import Reorg
 from projects.yolo.modeling.layers import ChannelGroup, SplitAnchors
 from projects.yolo.modeling.rows import Rows
 
@@ -35,6 +37,10 @@ def _conv(name: str, style: Style, **args: Any) -> ConvNorm:
   return ConvNorm(**dataclasses.asdict(style) | args, name=name)
 
 
+def _darknet_conv(name: str, style: Style, **args: Any) -> ConvNorm:
+  return DarknetConvNorm(**dataclasses.asdict(style) | args, name=name)
+
+
 def _plain(layer: Callable[..., tf_keras.layers.Layer]) -> Callable[..., tf_keras.layers.Layer]:
   return lambda name, style, **args: layer(**args, name=name)
 
@@ -45,10 +51,14 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "biased": _plain(Conv2D),
   "concat": _plain(tf_keras.layers.Concatenate),
   "conv": _conv,
+  "darknet_activation": _plain(DarknetActivation),
+  "darknet_conv": _darknet_conv,
   "group": _plain(ChannelGroup),
   "linear": _plain(tf_keras.layers.Identity),
   "mean": _plain(functools.partial(tf_keras.layers.GlobalAveragePooling2D, keepdims=True)),
+  "multiply": _plain(tf_keras.layers.Multiply),
   "pool": _plain(MaxPool),
+  "reorg": _plain(Reorg),
   "split": _plain(SplitAnchors),
   "upsample": _plain(Upsample),
 }

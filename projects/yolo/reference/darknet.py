@@ -40,7 +40,7 @@ class Darknet(nn.Module):
     for index, section in enumerate(self.sections):
       self.layers.append(self._layer(index, section, epsilon, momentum))
       above = [strides[i] for i in self._sources(index)] or [1]
-      strides.append(_stride(section, above[0]))
+      strides.append(_stride(section, above[-1]))
       if section.kind == "yolo":
         self.heads[str(strides[-1].bit_length() - 1)] = index
 
@@ -52,10 +52,13 @@ class Darknet(nn.Module):
       return layers.Convolutional(section, channels[0], epsilon, momentum, raw)
     if section.kind == "route":
       return layers.Route(section, channels)
-    if section.kind == "dropout":
-      return layers.Dropout(channels[0])
+    if section.kind in ("sam", "scale_channels"):
+      return layers.ScaleChannels(section, channels)
+    if section.kind in ("avgpool", "dropout"):
+      return {"avgpool": layers.AvgPool, "dropout": layers.Dropout}[section.kind](channels[0])
     kinds = {
       "maxpool": layers.MaxPool,
+      "reorg": layers.Reorg,
       "shortcut": layers.Shortcut,
       "upsample": layers.Upsample,
       "yolo": layers.Yolo,
@@ -65,7 +68,7 @@ class Darknet(nn.Module):
   def _sources(self, index: int) -> list[int]:
     """Which layers the layer `index` reads; none is the image."""
     section = self.sections[index]
-    named = {"route": "layers", "shortcut": "from"}.get(section.kind)
+    named = {"route": "layers"}.get(section.kind, "from" if "from" in section.options else None)
     far = [i if i >= 0 else index + i for i in section.integers(named)] if named else []
     above = [] if section.kind == "route" or index == 0 else [index - 1]
     return above + far
@@ -81,9 +84,11 @@ class Darknet(nn.Module):
 
 def _stride(section: Section, above: int) -> int:
   """Pixels of the input to one pixel of a layer's output, of that of the layer above."""
-  if section.kind in ("convolutional", "maxpool"):
-    return above * section.integer("stride", 1)
-  return above // section.integer("stride") if section.kind == "upsample" else above
+  stride = section.integer("stride", 1)
+  shrinks = section.kind in ("convolutional", "maxpool")
+  if section.kind == "reorg":
+    shrinks = not section.integer("reverse", 0)
+  return above * stride if shrinks else above // stride
 
 
 def draw_weights(network: Darknet, seed: int, gain: float) -> None:

@@ -154,7 +154,7 @@ def _excuses(network: Network) -> Iterator[Excuse]:
     if convolution.row != name and name in made - reads:
       yield Excuse(f"output/layers.{convolution.section}", "its activation is part of decoding")
   for row in network.rows:
-    if row.name.endswith("/add") or (row.kind == "group" and "/" in row.name):
+    if row.name.endswith(("/add", "/multiply")) or (row.kind == "group" and "/" in row.name):
       yield Excuse(f"output/network/{row.name}", "a part of a layer that Darknet takes in one")
   yield Excuse("output/network:{level}", "hands on what its last layers return")
   yield Excuse(f"output/{ROOT}:detections.{{name}}", "made of the raw outputs: see postprocess")

@@ -6,6 +6,7 @@ in `tests/projects/yolo/reference`.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +15,35 @@ from projects.yolo.modeling.darknet.cfg_file import Section
 
 SLOPE = 0.1  # Of Darknet's leaky rectifier.
 
+
+def _stair(x: Tensor) -> Tensor:
+  odd = x.floor().remainder(2) == 1
+  return torch.where(odd, x.frac() + (x < 0) * (x.frac() != 0), 0) + (x / 2).floor()
+
+
+def _share(positive: Tensor) -> Tensor:
+  return positive / (positive.sum(1, keepdim=True) + 1e-4)
+
+
 ACTIVATIONS = {
+  "elu": F.elu,
+  "gelu": lambda x: 0.5 * x * (1 + torch.tanh(0.797885 * x + 0.035677 * x.pow(3))),
+  "hard_mish": lambda x: torch.where(x > 0, x, (x / 2 + 1) * x * (x > -2)),
+  "hardtan": F.hardtanh,
+  "lhtan": lambda x: torch.where(x < 0, 0.001 * x, torch.where(x > 1, 0.001 * (x - 1) + 1, x)),
+  "loggy": lambda x: 2 / (1 + torch.exp(-x)) - 1,
+  "normalize_channels": lambda x: _share(x.clamp(min=0)),
+  "normalize_channels_softmax": lambda x: _share(x.exp()),
+  "normalize_channels_softmax_maxval": lambda x: _share((x - x.amax(1, keepdim=True)).exp()),
+  "plse": lambda x: torch.where(
+    x < -4, 0.01 * (x + 4), torch.where(x > 4, 0.01 * (x - 4) + 1, 0.125 * x + 0.5)
+  ),
+  "ramp": lambda x: x * (x > 0) + 0.1 * x,
+  "relie": lambda x: F.leaky_relu(x, 0.01),
+  "revleaky": lambda x: F.leaky_relu(x, SLOPE),
+  "selu": lambda x: torch.where(x >= 0, 1.0507 * x, 1.0507 * 1.6732 * (x.exp() - 1)),
+  "stair": _stair,
+  "tanh": torch.tanh,
   "leaky": lambda x: F.leaky_relu(x, SLOPE),
   "linear": lambda x: x,
   "logistic": torch.sigmoid,
@@ -113,6 +142,52 @@ class Shortcut(nn.Module):
     for source in sources[1:]:
       total = total + source
     return ACTIVATIONS[self.kind](total)
+
+
+class ScaleChannels(nn.Module):
+  """The earlier layer times the one above, of one number a channel or a pixel, then activates."""
+
+  def __init__(self, section: Section, channels: Sequence[int]) -> None:
+    super().__init__()
+    self.kind = section.word("activation", "linear", ACTIVATIONS)
+    self.channels = channels[1]
+
+  def forward(self, factor: Tensor, source: Tensor) -> Tensor:
+    return ACTIVATIONS[self.kind](factor * source)
+
+
+class AvgPool(nn.Module):
+  """Means of each channel: [b, c, 1, 1]."""
+
+  def __init__(self, channels: int) -> None:
+    super().__init__()
+    self.channels = channels
+
+  def forward(self, x: Tensor) -> Tensor:
+    return x.mean((2, 3), keepdim=True)
+
+
+class Reorg(nn.Module):
+  """Pixels into channels or back, number by number as Darknet's `reorg_cpu` counts."""
+
+  def __init__(self, section: Section, channels: int) -> None:
+    super().__init__()
+    self.stride, self.reverse = section.integer("stride", 1), section.integer("reverse", 0)
+    square = self.stride**2
+    self.channels = channels // square if self.reverse else channels * square
+
+  def forward(self, x: Tensor) -> Tensor:
+    b, c, h, w = x.shape
+    s, inner = self.stride, c // self.stride**2
+    k, j, i = np.indices((c, h, w))
+    offset = k // inner
+    far = i * s + offset % s + w * s * (j * s + offset // s + h * s * (k % inner))
+    places = torch.from_numpy(far.reshape(-1))
+    if self.reverse:
+      out = torch.zeros_like(x).view(b, -1)
+      out[:, places] = x.reshape(b, -1)
+      return out.view(b, inner, h * s, w * s)
+    return x.reshape(b, -1)[:, places].view(b, c * s * s, h // s, w // s)
 
 
 class Dropout(nn.Identity):

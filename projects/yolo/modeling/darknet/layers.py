@@ -4,11 +4,15 @@ A function takes the section and the network so far, adds the section's rows and
 of its output; it raises `UserError`, with the line, where it cannot.
 """
 
+from projects.yolo.modeling.darknet.activations import DARKNETS_OWN, NAMES
 from projects.yolo.modeling.darknet.cfg_file import Section
 from projects.yolo.modeling.darknet.draft import Convolution, Draft, Shape
 
-# Those that `official.layers.activations` has under Darknet's name and in Darknet's form.
-ACTIVATIONS = ("leaky", "linear", "logistic", "mish", "relu", "relu6", "swish")
+
+def activate(draft: Draft, source: str, activation: str) -> None:
+  """Adds `activation` behind the row `source`, as the section's output."""
+  kind = "darknet_activation" if activation in DARKNETS_OWN else "activation"
+  draft.add(draft.name, kind, source, activation=activation)
 
 
 def convolutional(section: Section, draft: Draft) -> Shape:
@@ -21,7 +25,7 @@ def convolutional(section: Section, draft: Draft) -> Shape:
     )
   each_side = _padding(section, size)
   normalized = bool(section.integer("batch_normalize", 0))
-  activation = section.word("activation", "logistic", ACTIVATIONS)
+  activation = section.word("activation", "logistic", NAMES)
   args = {
     "filters": filters,
     "kernel_size": size,
@@ -31,12 +35,13 @@ def convolutional(section: Section, draft: Draft) -> Shape:
   }
   row = draft.name
   if normalized:
-    draft.add(row, "conv", source, **args, activation=activation)
+    kind = "darknet_conv" if activation in DARKNETS_OWN else "conv"
+    draft.add(row, kind, source, **args, activation=activation)
   elif activation == "linear":
     draft.add(row, "biased", source, **args)
   else:
     row = draft.add(f"{draft.name}/conv", "biased", source, **args)
-    draft.add(draft.name, "activation", row, activation=activation)
+    activate(draft, row, activation)
   kernel = (filters, shape.channels // groups, size, size)
   draft.convolutions.append(Convolution(len(draft.shapes), row, normalized, kernel))
   sides = (_windows(side + 2 * each_side, size, strides, section) for side in shape[:2])
@@ -90,39 +95,14 @@ def dropout(section: Section, draft: Draft) -> Shape:
   return shape
 
 
-def shortcut(section: Section, draft: Draft) -> Shape:
-  before = draft.before(section)
-  summands = [before, *draft.named(section, "from")]
-  if len({shape for _, shape in summands}) > 1:
-    text = ", ".join("×".join(map(str, shape)) for _, shape in summands)
-    raise section.error(f"adds sections of different shapes: {text}", "from")
-  activation = section.word("activation", "linear", ACTIVATIONS)
-  names = [name for name, _ in summands]
-  if activation == "linear":
-    draft.add(draft.name, "add", *names)
-  else:
-    total = draft.add(f"{draft.name}/add", "add", *names)
-    draft.add(draft.name, "activation", total, activation=activation)
-  return before[1]
-
-
-def route(section: Section, draft: Draft) -> Shape:
-  sources = draft.named(section, "layers")
-  groups, index = section.count("groups", 1), section.integer("group_id", 0)
-  if not 0 <= index < groups or any(shape.channels % groups for _, shape in sources):
-    raise section.error(f"group {index} of {groups} of the channels does not exist", "groups")
-  names = [name for name, _ in sources]
-  if groups > 1:
-    single = len(names) == 1
-    names = [
-      draft.add(
-        draft.name if single else f"{draft.name}/{part}", "group", name, groups=groups, index=index
-      )
-      for part, name in enumerate(names)
-    ]
-  if len(names) > 1:
-    draft.add(draft.name, "concat", *names)
-  elif groups == 1:
-    draft.add(draft.name, "linear", *names)
-  first = sources[0][1]
-  return Shape(*first[:2], sum(shape.channels for _, shape in sources) // groups)
+def reorg(section: Section, draft: Draft) -> Shape:
+  source, (height, width, channels) = draft.before(section)
+  stride, reverse = section.count("stride", 1), bool(section.integer("reverse", 0))
+  if channels % stride**2 or (not reverse and (height % stride or width % stride)):
+    raise section.error(
+      f"{height}×{width}×{channels} does not divide by a stride of {stride}", "stride"
+    )
+  draft.add(draft.name, "reorg", source, stride=stride, reverse=reverse)
+  if reverse:
+    return Shape(height * stride, width * stride, channels // stride**2)
+  return Shape(height // stride, width // stride, channels * stride**2)

@@ -1,16 +1,17 @@
 """A network of Darknet's in TensorFlow: built from its `.cfg`, filled from its `.weights`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from official.checkpoints.arrays import LazyArray
 from projects.yolo.modeling.builder import Style, apply_rows, network_input
 from projects.yolo.modeling.darknet.network import Network, read_network
-from projects.yolo.modeling.darknet.weights import read_weights
+from projects.yolo.modeling.darknet.weights import read_start, read_weights, write_weights
 from projects.yolo.modeling.yolo import DetectionLimits, find_objects
 from projects.yolo.ops.nms import Detections
 
@@ -58,6 +59,19 @@ class DarknetYolo(tf_keras.Model):
 
   def load(self, arrays: Mapping[str, LazyArray]) -> None:
     """Fills every variable from `read_weights`'s arrays."""
+    for name, variable in self._named_variables():
+      array = arrays[name].read()
+      # [out, in, h, w] → [h, w, in, out].
+      variable.assign(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array)
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Every variable in Darknet's layout, under the names of `load`."""
+    return {
+      name: variable.numpy().transpose(3, 2, 0, 1) if variable.shape.rank == 4 else variable.numpy()
+      for name, variable in self._named_variables()
+    }
+
+  def _named_variables(self) -> Iterator[tuple[str, tf.Variable]]:
     for convolution in self._convolutions:
       layer = self.network.get_layer(convolution.row)
       if convolution.normalized:
@@ -66,9 +80,7 @@ class DarknetYolo(tf_keras.Model):
       else:
         variables = {"biases": layer.bias, "weights": layer.kernel}
       for part, variable in variables.items():
-        array = arrays[f"{convolution.section}.{part}"].read()
-        # [out, in, h, w] → [h, w, in, out].
-        variable.assign(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array)
+        yield f"{convolution.section}.{part}", variable
 
 
 def import_darknet(cfg: str | Path, weights: str | Path) -> tuple[Network, DarknetYolo]:
@@ -83,3 +95,20 @@ def import_darknet(cfg: str | Path, weights: str | Path) -> tuple[Network, Darkn
   model = DarknetYolo(network)
   model.load(arrays)
   return network, model
+
+
+def export_darknet(
+  path: str | Path, network: Network, model: DarknetYolo, like: str | Path
+) -> None:
+  """Writes the network's weights as Darknet reads them.
+
+  Args:
+    path: of the new file.
+    network: what its `.cfg` says.
+    model: with the weights.
+    like: the `.weights` that it was imported from, whose header is kept.
+
+  Raises:
+    UserError: `like` is no such file, or the system refuses.
+  """
+  write_weights(Path(path), network, model.arrays(), read_start(like))

@@ -14,10 +14,10 @@ from projects.yolo.modeling.darknet.layers import (
   convolutional,
   dropout,
   maxpool,
-  route,
-  shortcut,
+  reorg,
   upsample,
 )
+from projects.yolo.modeling.darknet.merging import route, sam, scale_channels, shortcut
 from projects.yolo.modeling.rows import Rows
 
 
@@ -52,7 +52,10 @@ KINDS: dict[str, Kind] = {
   ),
   "dropout": Kind(dropout, "", "probability dropblock dropblock_size_rel dropblock_size_abs"),
   "maxpool": Kind(maxpool, "size stride padding"),
+  "reorg": Kind(reorg, "stride reverse"),
   "route": Kind(route, "layers groups group_id"),
+  "sam": Kind(sam, "from activation"),
+  "scale_channels": Kind(scale_channels, "from scale_wh activation"),
   "shortcut": Kind(shortcut, "from activation"),
   "upsample": Kind(upsample, "stride"),
   "yolo": Kind(

@@ -33,15 +33,28 @@ def read_weights(path: str | Path, network: Network) -> dict[str, LazyArray]:
   return arrays
 
 
-def write_weights(path: Path, network: Network, arrays: Mapping[str, np.ndarray]) -> None:
-  """The inverse of `read_weights`; of no images seen.
+def read_start(path: str | Path) -> bytes:
+  """The header of a file of weights as it stands there: version, and images seen.
+
+  Raises:
+    UserError: it is no such file.
+  """
+  size = Cursor(Path(path)).header.size
+  with Path(path).open("rb") as file:
+    return file.read(size)
+
+
+def write_weights(
+  path: Path, network: Network, arrays: Mapping[str, np.ndarray], start: bytes = NEW_HEADER
+) -> None:
+  """The inverse of `read_weights`, behind the header `start`: by default, of no images seen.
 
   Raises:
     UserError: the system refuses.
   """
   make_directory(path.parent)
   with atomic_file(path) as file:
-    file.write(NEW_HEADER)
+    file.write(start)
     for convolution in network.convolutions:
       for name, _ in _arrays(convolution):
         file.write(arrays[name].astype("<f4").tobytes())

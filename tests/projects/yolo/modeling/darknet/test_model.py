@@ -7,12 +7,17 @@ import tf_keras
 import torch
 
 from official.cli.errors import UserError
-from projects.yolo.modeling.darknet.model import DarknetYolo, import_darknet
+from projects.yolo.modeling.darknet.activations import DARKNETS_OWN
+from projects.yolo.modeling.darknet.model import DarknetYolo, export_darknet, import_darknet
 from projects.yolo.modeling.darknet.network import read_network
 from projects.yolo.reference.darknet import Darknet, save_weights
 from tests.projects.yolo.reference import recipe
 
-# Every kind of layer, option and activation that can be imported.
+# Every kind of layer and option that can be imported, in two networks.
+BEDS = "".join(
+  f"[route]\nlayers=0\n[convolutional]\nbatch_normalize=1\nfilters=4\nactivation={name}\n"
+  for name in DARKNETS_OWN
+)
 ZOO = """\
 [net]
 width=32
@@ -101,6 +106,70 @@ new_coords=1
 nms_kind=greedynms
 """
 
+# Squeeze and excitation, spatial attention, both directions of [reorg], and each activation that
+# no network above has, side by side.
+GARDEN = f"""\
+[net]
+width=32
+height=16
+channels=3
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=2
+pad=1
+activation=linear
+[avgpool]
+[convolutional]
+filters=4
+activation=relu
+[convolutional]
+filters=8
+activation=logistic
+[scale_channels]
+from=0
+activation=leaky
+[convolutional]
+filters=1
+activation=tanh
+[scale_channels]
+from=4
+scale_wh=1
+[convolutional]
+filters=8
+activation=logistic
+[sam]
+from=-2
+activation=elu
+[shortcut]
+from=0
+activation=selu
+[reorg]
+stride=2
+[reorg]
+stride=2
+reverse=1
+[route]
+layers=0
+[reorg]
+stride=2
+reverse=1
+[maxpool]
+size=2
+stride=2
+{BEDS}[route]
+layers=-1,{",".join(str(16 + 2 * n) for n in range(len(DARKNETS_OWN)))},11,0,14
+[convolutional]
+filters=7
+activation=linear
+[yolo]
+mask=0
+anchors=4,5
+classes=2
+"""
+NETWORKS = {"zoo": ZOO, "garden": GARDEN}
+
 
 def darknets_view(model, network):
   """A model that gives what Darknet has as the output of each layer, [yolo] layers left out."""
@@ -145,20 +214,24 @@ def test_real_networks_compute_what_darknet_does(name, independent, darknet_data
   check(model, network, independent[f"{name}/darknet"])
 
 
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory):
-  """The folder of a network of all layers, and the network in PyTorch, in float64."""
-  folder = tmp_path_factory.mktemp("zoo")
-  (folder / "zoo.cfg").write_text(ZOO)
+def grow(name, folder):
+  """The folder of one of `NETWORKS`, and the network in PyTorch, in float64."""
+  (folder / f"{name}.cfg").write_text(NETWORKS[name])
   torch.manual_seed(0)
-  network = Darknet(folder / "zoo.cfg")
+  network = Darknet(folder / f"{name}.cfg")
   for norm in (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
     for tensor in (norm.weight, norm.running_var):
       tensor.data.uniform_(0.5, 1.5)
     for tensor in (norm.bias, norm.running_mean):
       tensor.data.normal_(0, 0.3)
-  save_weights(network, folder / "zoo.weights")
+  save_weights(network, folder / f"{name}.weights")
   return folder, network.double()
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+  """Folder and network, see `grow`."""
+  return grow("zoo", tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture
@@ -170,23 +243,54 @@ def float64():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_every_kind_of_layer_in_both_modes(zoo, float64, training):
-  folder, network = zoo
-  _, model = import_darknet(folder / "zoo.cfg", folder / "zoo.weights")
-  array = np.random.default_rng(3).random([2, 3, 64, 32])
+@pytest.mark.parametrize(("name", "levels"), [("zoo", {"2", "3"}), ("garden", {"1"})])
+def test_every_kind_of_layer_in_both_modes(name, levels, tmp_path, float64, training):
+  folder, network = grow(name, tmp_path)
+  _, model = import_darknet(folder / f"{name}.cfg", folder / f"{name}.weights")
+  array = np.random.default_rng(3).random([2, 3, *network.input_size])
   network.train(training)
-  state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-  with torch.no_grad():
-    want = network(torch.from_numpy(array))
-  got = model(tf.constant(array.transpose(0, 2, 3, 1)), training=training)["raw"]
-  assert got.keys() == want.keys() == {"2", "3"}
+  pixels = torch.from_numpy(array).requires_grad_()
+  want = network(pixels)
+  sum(tensor.square().sum() for tensor in want.values()).backward()
+  image = tf.constant(array.transpose(0, 2, 3, 1))
+  with tf.GradientTape() as tape:
+    tape.watch(image)
+    got = model(image, training=training)["raw"]
+    total = tf.add_n([tf.reduce_sum(tensor**2) for tensor in got.values()])
+  assert got.keys() == want.keys() == levels
   for level, tensor in want.items():
-    np.testing.assert_allclose(got[level], tensor.permute(0, 2, 3, 1, 4), rtol=1e-9, atol=1e-12)
-  means = {name: tensor for name, tensor in network.state_dict().items() if "running" in name}
-  own = [v for v in model.network.non_trainable_variables]
-  for variable, tensor in zip(own, means.values(), strict=True):
-    np.testing.assert_allclose(variable, tensor, rtol=1e-12)
-  network.load_state_dict(state)
+    wanted = tensor.detach().permute(0, 2, 3, 1, 4)
+    np.testing.assert_allclose(got[level], wanted, rtol=1e-9, atol=1e-12)
+  gradient = pixels.grad.permute(0, 2, 3, 1).numpy()
+  largest = np.abs(gradient).max()
+  np.testing.assert_allclose(tape.gradient(total, image), gradient, atol=1e-9 * largest)
+  own = model.arrays()
+  parts = {"running_mean": "mean", "running_var": "variance"}
+  for key, tensor in network.state_dict().items():
+    _, index, _, part = key.split(".")
+    if part in parts:
+      np.testing.assert_allclose(own[f"{index}.{parts[part]}"], tensor, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_exported_is_the_same_file(name, tmp_path):
+  folder, _ = grow(name, tmp_path)
+  paths = folder / f"{name}.cfg", folder / f"{name}.weights"
+  numbers = paths[1].read_bytes()[20:]
+  for start in (np.array([0, 2, 5], "<i4"), np.array([0, 1, 0], "<i4")):
+    seen = np.array(12345, "<i8" if start[1] == 2 else "<i4")
+    paths[1].write_bytes(start.tobytes() + seen.tobytes() + numbers)
+    network, model = import_darknet(*paths)
+    export_darknet(folder / "new" / "a.weights", network, model, like=paths[1])
+    assert (folder / "new" / "a.weights").read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("name", recipe.REAL[:1])
+def test_real_networks_are_exported_bit_by_bit(name, darknet_data, tmp_path):
+  paths = [darknet_data / f"{name}.{kind}" for kind in ("cfg", "weights")]
+  network, model = import_darknet(*paths)
+  export_darknet(tmp_path / "a.weights", network, model, like=paths[1])
+  assert (tmp_path / "a.weights").read_bytes() == paths[1].read_bytes()
 
 
 def test_boxes_of_each_level_are_decoded_their_own_way(zoo):
