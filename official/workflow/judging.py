@@ -136,7 +136,7 @@ def _code_changes(
     yield str(error)
     return
   if scope.digest != record.code:
-    yield _named_changes(project.ledger.code_of(record), scope.files)
+    yield _named_changes(project.ledger.code_of(record), scope.brief)
 
 
 def _named_changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:

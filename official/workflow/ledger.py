@@ -87,7 +87,7 @@ class Ledger:
       return record
 
   def code_of(self, record: Record) -> dict[str, str]:
-    """The SHA-256 of each file of the code of `record`, whose reports must not be spoiled."""
+    """`Scope.brief` of the code of `record`, whose reports must not be spoiled."""
     name = next(name for name in record.files if name.endswith(f".{CODE}"))
     return json.loads((self.folder / name).read_bytes())
 

@@ -50,7 +50,7 @@ class Project:
     """The code that a gate is about, as it is now.
 
     It is what the command names, what `code` names, what those import, and for a tool the project's
-    dossier, through which tools reach the rest. A linter sees the files alone.
+    dossier, through which tools reach the rest.
     """
     words = shlex.split(binding.command)
     entries = [*self._named(words), *binding.code]
@@ -58,7 +58,7 @@ class Project:
       entries.append("pyproject.toml")  # pytest's settings: a test may be left out there.
     if any(word.startswith("tools.") for word in words):
       entries.append(f"projects.{self.name}.dossier")
-    return sources.scope(entries, follow="ruff" not in words)
+    return sources.scope(entries, follow=binding.gate.follows)
 
   def _named(self, words: list[str]) -> Iterator[str]:
     """The files, folders and modules of this repository that a command names."""

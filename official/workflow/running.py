@@ -144,7 +144,7 @@ def _versions(scope: Scope, binding: Binding) -> dict[str, str]:
 
 def _files(log: bytes, scope: Scope, found: Figures) -> dict[str, bytes]:
   """What the run leaves, by the ends of names."""
-  code = json.dumps(scope.files, indent=0) + "\n"
+  code = json.dumps(scope.brief, indent=0) + "\n"
   files = {"log": log, CODE: code.encode()}
   name, data = found.kept
   if len(data) > _PLAIN:

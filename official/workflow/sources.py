@@ -35,6 +35,11 @@ class Scope:
     """Of names and contents together."""
     return _digest("".join(f"{name}\0{digest}\n" for name, digest in self.files.items()).encode())
 
+  @property
+  def brief(self) -> dict[str, str]:
+    """The beginning of each file's digest, which tells whether the file was changed."""
+    return {name: digest[:12] for name, digest in self.files.items()}
+
 
 class Sources:
   """Reads a repository's code; each file is read once, so make a new one after a change.

@@ -19,12 +19,14 @@ class Gate:
     asks: the question that it answers, in plain words.
     commands: how a command that may answer it begins; a project cannot choose another one.
     failing: what to suspect where it fails, and where that sends one back.
+    follows: whether the answer is also about all code that the named one imports.
   """
 
   name: str
   asks: str
   commands: tuple[str, ...]
   failing: str
+  follows: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,7 @@ STAGES = (
         "are the 15 items of the paper, its licence and its claims written down?",
         ("python -m tools.workflow analysis",),
         "read the paper and the original's code again",
+        follows=False,
       ),
     ),
   ),
@@ -112,6 +115,7 @@ STAGES = (
         "is the code in the house's style?",
         ("python -m ruff check",),
         "the lines that are named",
+        follows=False,
       ),
       Gate(
         "serving",

@@ -46,7 +46,8 @@ def _distributions() -> Mapping[str, list[str]]:
 
 
 def _is_checkout(distribution: importlib.metadata.Distribution) -> bool:
-  return "editable" in (distribution.read_text("direct_url.json") or "")
+  editable = "editable" in (distribution.read_text("direct_url.json") or "")
+  return editable or Path(str(distribution.locate_file("pyproject.toml"))).is_file()
 
 
 def _plain(name: str) -> str:
