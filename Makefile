@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 DEMO_ARGS ?=
 
-.PHONY: demo test test-slow lint format setup bench bench-parity lock clean help
+.PHONY: demo test test-slow evidence lint format setup bench bench-parity lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,10 @@ test: $(VENV)/.dev lint  ## install, lint, and run the test suite
 
 test-slow: $(VENV)/.dev  ## the slow checks: minutes of training
 	$(BIN)/python -m pytest -m slow
+
+evidence: $(VENV)/.dev  ## say whether the evidence of each project may be believed
+	$(BIN)/python -m tools.workflow check yolo
+	$(BIN)/python -m tools.workflow check maskformer
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
