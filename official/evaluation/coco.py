@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import hotcoco
 import numpy as np
@@ -11,6 +11,14 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+class _Image(NamedTuple):
+  """Height and width; annotations as COCO's; detections [n, 6] x, y, w, h, score, category id."""
+
+  size: tuple[int, int]
+  annotations: list[dict[str, Any]]
+  detections: np.ndarray
 
 
 class CocoBoxEvaluator:
@@ -26,9 +34,7 @@ class CocoBoxEvaluator:
 
   def reset(self) -> None:
     """Forgets everything that was added."""
-    self._images: dict[int, dict[str, int]] = {}
-    self._annotations: list[dict[str, object]] = []
-    self._detections: list[np.ndarray] = []
+    self._images: dict[int, _Image] = {}
 
   def add(self, truth: Arrays, detections: Arrays) -> None:
     """Adds a batch; an image that was added before is passed over.
@@ -42,49 +48,53 @@ class CocoBoxEvaluator:
     """
     for row, image_id in enumerate(truth["source_id"].tolist()):
       if truth["present"][row] and image_id not in self._images:
-        self._images[image_id] = {
-          "id": image_id,
-          "height": int(truth["height"][row]),
-          "width": int(truth["width"][row]),
-        }
-        self._add_annotations(image_id, {key: truth[key][row] for key in truth})
-        self._add_detections(image_id, {key: detections[key][row] for key in detections})
+        self._images[image_id] = _Image(
+          (int(truth["height"][row]), int(truth["width"][row])),
+          _annotations({key: truth[key][row] for key in truth}),
+          _detections({key: detections[key][row] for key in detections}),
+        )
 
-  def _add_annotations(self, image_id: int, truth: Arrays) -> None:
-    valid = truth["valid"].astype(bool)
-    boxes = yxyx_to_xywh(truth["boxes"][valid])
-    columns = (truth[key][valid].tolist() for key in ("classes", "area", "is_crowd"))
-    for box, category, area, crowd in zip(boxes.tolist(), *columns, strict=True):
-      self._annotations.append(
-        {
-          "id": len(self._annotations) + 1,
-          "image_id": image_id,
-          "category_id": category,
-          "bbox": box,
-          "area": area,
-          "iscrowd": int(crowd),
-        }
-      )
+  def state(self) -> dict[int, Any]:
+    """What was added, by image; can be pickled."""
+    return dict(self._images)
 
-  def _add_detections(self, image_id: int, detections: Arrays) -> None:
-    count = int(detections["count"])
-    boxes = yxyx_to_xywh(detections["boxes"][:count])
-    ids = np.full([count, 1], image_id)
-    scores, classes = (detections[key][:count, None] for key in ("scores", "classes"))
-    self._detections.append(np.concatenate([ids, boxes, scores, classes], axis=1, dtype=np.float64))
+  def merge(self, state: Mapping[int, Any]) -> None:
+    """Adds another worker's `state`; images that are known already are passed over."""
+    self._images = {**state, **self._images}
 
   def ground_truth(self) -> dict[str, list]:
-    """What was added, as a COCO instances data set."""
-    images = list(self._images.values())
-    return {"images": images, "annotations": self._annotations, "categories": self._categories}
+    """What was added, as a COCO instances data set, in the order of the image ids."""
+    found = sorted(self._images.items())
+    images = [{"id": i, "height": one.size[0], "width": one.size[1]} for i, one in found]
+    rows = [{"image_id": image_id, **row} for image_id, one in found for row in one.annotations]
+    annotations = [{"id": place, **row} for place, row in enumerate(rows, 1)]
+    return {"images": images, "annotations": annotations, "categories": self._categories}
 
   def results(self) -> np.ndarray:
     """The detections: [n, 7] image id, x, y, w, h, score, category id; pixels."""
-    return np.concatenate([np.zeros([0, 7]), *self._detections])
+    parts = [np.insert(one.detections, 0, i, axis=1) for i, one in sorted(self._images.items())]
+    return np.concatenate([np.zeros([0, 7]), *parts])
 
   def evaluate(self) -> dict[str, float]:
     """The 12 figures of `METRICS`, each in 0..1, or −1 where no object is of that size."""
     return summarize(self.ground_truth(), self.results(), "bbox")
+
+
+def _annotations(truth: Arrays) -> list[dict[str, Any]]:
+  valid = truth["valid"].astype(bool)
+  boxes = yxyx_to_xywh(truth["boxes"][valid])
+  columns = (truth[key][valid].tolist() for key in ("classes", "area", "is_crowd"))
+  return [
+    {"category_id": category, "bbox": box, "area": area, "iscrowd": int(crowd)}
+    for box, category, area, crowd in zip(boxes.tolist(), *columns, strict=True)
+  ]
+
+
+def _detections(detections: Arrays) -> np.ndarray:
+  count = int(detections["count"])
+  boxes = yxyx_to_xywh(detections["boxes"][:count])
+  scores, classes = (detections[key][:count, None] for key in ("scores", "classes"))
+  return np.concatenate([boxes, scores, classes], axis=1, dtype=np.float64)
 
 
 def summarize(

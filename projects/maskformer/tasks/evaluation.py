@@ -7,6 +7,7 @@ import numpy as np
 
 from official.datasets.annotations import Category
 from official.evaluation import coco_masks, panoptic, semantic
+from official.evaluation.gathering import Mergeable
 from projects.maskformer.configs.maskformer import MaskFormerTask
 from projects.maskformer.serving.inference import PostProcessing
 
@@ -15,7 +16,13 @@ Sizes = tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
 class Evaluation(Protocol):
-  """One kind of figures."""
+  """One kind of figures.
+
+  Attributes:
+    evaluator: counts what is found in images.
+  """
+
+  evaluator: Mergeable
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
     """Adds an image: its `groundtruths`, outputs, and sizes as of `PostProcessing`.
@@ -23,27 +30,21 @@ class Evaluation(Protocol):
     Among the outputs may be `views`, [`serving.inference.View`], of which semantic labels are.
     """
 
-  def evaluate(self) -> dict[str, float]:
-    """The figures."""
-
 
 class Panoptic:
   """PQ, SQ, RQ of all classes, things and stuff."""
 
   def __init__(self, processing: PostProcessing, categories: Sequence[Category]) -> None:
     self._processing = processing
-    self.quality = panoptic.PanopticQuality([category.isthing for category in categories])
+    self.evaluator = panoptic.PanopticQuality([category.isthing for category in categories])
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
     found = self._processing.segments(outputs, *sizes)
-    self.quality.add(
+    self.evaluator.add(
       int(truth["source_id"]),
       true_segments(truth),
       panoptic.PanopticMap(found.ids, np.arange(1, len(found.classes) + 1), found.classes),
     )
-
-  def evaluate(self) -> dict[str, float]:
-    return self.quality.evaluate()
 
 
 class Semantic:
@@ -51,17 +52,14 @@ class Semantic:
 
   def __init__(self, processing: PostProcessing, categories: Sequence[Category]) -> None:
     self._processing = processing
-    self.confusion = semantic.SemanticEvaluator(len(categories))
+    self.evaluator = semantic.SemanticEvaluator(len(categories))
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
     if "views" in outputs:
       labels = self._processing.average_labels(outputs["views"], sizes[2])
     else:
       labels = self._processing.labels(outputs, *sizes)
-    self.confusion.add(int(truth["source_id"]), true_labels(truth), labels)
-
-  def evaluate(self) -> dict[str, float]:
-    return self.confusion.evaluate()
+    self.evaluator.add(int(truth["source_id"]), true_labels(truth), labels)
 
 
 class Instance:
@@ -70,7 +68,7 @@ class Instance:
   def __init__(self, processing: PostProcessing, categories: Sequence[Category]) -> None:
     self._processing = processing
     self._things = np.array([category.isthing for category in categories])
-    self.masks = coco_masks.CocoMaskEvaluator([category.name for category in categories])
+    self.evaluator = coco_masks.CocoMaskEvaluator([category.name for category in categories])
 
   def add(self, truth: Arrays, outputs: Arrays, sizes: Sizes) -> None:
     found = self._processing.instances(outputs, *sizes)
@@ -78,7 +76,7 @@ class Instance:
       coco_masks.encode_masks(found.masks), found.classes, found.scores
     )
     size = int(truth["height"]), int(truth["width"])
-    self.masks.add(int(truth["source_id"]), size, self._true(truth), predicted)
+    self.evaluator.add(int(truth["source_id"]), size, self._true(truth), predicted)
 
   def _true(self, truth: Arrays) -> coco_masks.TrueMasks:
     known = true_segments(truth)
@@ -88,9 +86,6 @@ class Instance:
     return coco_masks.TrueMasks(
       coco_masks.encode_masks(masks), known.classes[chosen], areas, crowds
     )
-
-  def evaluate(self) -> dict[str, float]:
-    return self.masks.evaluate()
 
 
 KINDS: Mapping[str, Callable[[PostProcessing, Sequence[Category]], Evaluation]] = {

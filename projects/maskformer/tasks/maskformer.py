@@ -11,6 +11,7 @@ from official.cli.errors import UserError, nearest
 from official.core import base_task, task_factory
 from official.datasets.categories import read_categories
 from official.datasets.coco import Category
+from official.evaluation.gathering import merge_workers
 from official.reports.segments import draw_segments, found_segments
 from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
@@ -188,7 +189,8 @@ class MaskFormerTask(base_task.Task):
     del global_step
     logs: Logs = {}
     for each in aggregated_logs["evaluations"]:
-      logs |= each.evaluate()
+      merge_workers(each.evaluator)
+      logs |= each.evaluator.evaluate()
     if aggregated_logs["pictures"]:
       logs["image/segments"] = np.stack(aggregated_logs["pictures"])
     return logs

@@ -12,6 +12,7 @@ from official.core import base_task, task_factory
 from official.datasets.categories import read_things
 from official.datasets.coco import Category
 from official.evaluation.coco import CocoBoxEvaluator
+from official.evaluation.gathering import merge_workers
 from official.reports.boxes import detections_to_boxes, draw_boxes
 from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
@@ -149,7 +150,8 @@ class YoloTask(base_task.Task):
   def reduce_aggregated_logs(self, aggregated_logs: Logs, global_step: Any = None) -> Logs:
     """COCO's 12 box figures, and pictures under `image/detections` where they were asked for."""
     del global_step
-    logs: Logs = aggregated_logs["evaluator"].evaluate()
+    merge_workers(evaluator := aggregated_logs["evaluator"])
+    logs: Logs = evaluator.evaluate()
     if aggregated_logs["pictures"]:
       logs["image/detections"] = np.stack(aggregated_logs["pictures"][:_PICTURES])
     return logs

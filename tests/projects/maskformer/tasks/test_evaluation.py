@@ -50,7 +50,7 @@ def test_perfect_outputs_have_figures_of_one_and_none_have_zero(task, model):
   assert none["PQ"] == 0
   assert none["AP"] == pytest.approx(0)
   # Six held-out images; two more fill the last batch.
-  assert len(np.unique(states["perfect"]["evaluations"][0].quality.state()[:, 0])) == 6
+  assert len(np.unique(states["perfect"]["evaluations"][0].evaluator.state()[:, 0])) == 6
   assert perfect["image/segments"].shape == (4, 320, 320, 3)
 
 
@@ -95,7 +95,6 @@ def test_merged_workers_have_the_figures_of_one(task, logs, order):
   alone = task.reduce_aggregated_logs(workers[0])
   mine, theirs = (state["evaluations"] for state in workers)
   for each, other in zip(mine, theirs, strict=True):
-    kind = next(name for name in ("quality", "confusion", "masks") if hasattr(each, name))
-    getattr(each, kind).merge(getattr(other, kind).state())
+    each.evaluator.merge(other.evaluator.state())
   expected = task.reduce_aggregated_logs(_aggregated(task, logs, (slice(0, 4),)))
   assert task.reduce_aggregated_logs(workers[0]) == expected != alone

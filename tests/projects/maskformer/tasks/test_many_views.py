@@ -84,7 +84,7 @@ def test_an_evaluation_counts_the_mean_of_all_views(task, batch, by_hand):
     logits = {key: outputs[key][row] for key in ("class_logits", "mask_logits")}
     plain.add(row, true, state["processing"].labels(logits, (64, 128), (64, 64), (64, 64)))
   (evaluation,) = state["evaluations"]
-  counted = evaluation.confusion.state()[1]
+  counted = evaluation.evaluator.state()[1]
   assert np.abs(counted - expected.state()[1]).sum() <= 4  # A pixel or two where classes tie.
   assert np.abs(counted - plain.state()[1]).sum() > 100
   assert task.reduce_aggregated_logs(state)["mIoU"] == pytest.approx(
