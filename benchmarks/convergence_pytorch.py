@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
 from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
+from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
 from official.core import config_definitions as cfg
 from projects.maskformer.configs.maskformer import MaskFormerTask as Config
@@ -27,6 +28,7 @@ def train_and_evaluate(params: cfg.ExperimentConfig, seed: int) -> float:
   torch.manual_seed(seed)
   task = MaskFormerTask(params.task)
   model = MaskFormerForInstanceSegmentation(_sizes(params.task))
+  _deepen_stem(model, get_variant(params.task.model.variant).backbone.stem)
   network, criterion = Network(model), Criterion(model.criterion, torch.float32)
   optimizer, schedule = _optimizer(network, params)
   clip_norm = params.trainer.optimizer_config.optimizer.get().clip_norm
@@ -71,6 +73,16 @@ def _sizes(task: Config) -> MaskFormerConfig:
     cross_entropy_weight=losses.classes,
     mask_weight=losses.mask,
     dice_weight=losses.dice,
+  )
+
+
+def _deepen_stem(model: nn.Module, filters: int) -> None:
+  """Puts three 3×3 convolutions for the 7×7 one: transformers' ResNet has no such stem."""
+  embeddings = model.model.pixel_level_module.encoder.embedder
+  embeddings.embedder = nn.Sequential(
+    ResNetConvLayer(3, filters // 2, 3, stride=2),
+    ResNetConvLayer(filters // 2, filters // 2, 3),
+    ResNetConvLayer(filters // 2, filters, 3),
   )
 
 
