@@ -30,7 +30,7 @@ def read(name: str, data: bytes) -> Figures:
   """The figures of the report `data`, which was written as `name`; never raises for its content."""
   try:
     return _tests(data) if name.endswith(".xml") else _values(data)
-  except (ValueError, RecursionError, ElementTree.ParseError):
+  except (LookupError, TypeError, ValueError, RecursionError, ElementTree.ParseError):
     return Figures({}, f"its report {name} cannot be read", ("unreadable", data))
 
 

@@ -89,7 +89,7 @@ def write(records: Sequence[Record], project: str) -> bytes:
 
 def parse(data: bytes, project: str) -> Contents:
   """What is whole in a ledger, and what is wrong with it. Never raises."""
-  lines = data.decode(errors="replace").splitlines()
+  lines = data.decode(errors="replace").removesuffix("\n").split("\n")
   records, kept, problems, chain = [], [], [], _link("", project)
   for number, text in enumerate(lines[:-1], 1):
     line = _object(text)

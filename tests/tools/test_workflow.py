@@ -59,6 +59,7 @@ def test_a_run_that_fails(here, capsys):
   assert "loss: failed: exit code 1: failed: tests.projects.toy.test_loss::test_loss" in out
   assert "assert 27 == 18" in out
   assert workflow.main(["check", "toy"]) == 1
+  assert "stage 3, loss: failed: exit code 1" in capsys.readouterr().out
 
 
 def test_next(here, capsys):

@@ -68,7 +68,17 @@ def test_reports_of_ours(report, values, wrong):
   assert (found.values, found.wrong) == (values, wrong)
 
 
-@pytest.mark.parametrize(("name", "data"), [("a.xml", b"<a"), ("a.json", b"{"), ("a.json", b"[]")])
+@pytest.mark.parametrize(
+  ("name", "data"),
+  [
+    ("a.xml", b"<a"),
+    ("a.json", b"{"),
+    ("a.json", b"[]"),
+    ("a.json", b'{"same": true}'),
+    ("a.json", b'{"checks": 3}'),
+    ("a.json", b'{"checks": [{}]}'),
+  ],
+)
 def test_what_cannot_be_read_is_wrong(name, data):
   found = figures.read(name, data)
   assert "cannot be read" in found.wrong
