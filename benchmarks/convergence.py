@@ -1,8 +1,9 @@
 """MaskFormer from scratch on the built-in shapes, seed by seed: ours and transformers' on PyTorch.
 
-Ours is `train.py` with the shipped experiment. Theirs is transformers' network of the same sizes,
-with PyTorch's initial weights, on the same batches, for as many steps, with the same loss weights
-and optimizer (PyTorch's AdamW); the same code evaluates both. Each run has one thread.
+Ours is `train.py` with the shipped experiment. Theirs is transformers' network of the same sizes
+(its ResNet is given the deep stem that ours has), with PyTorch's initial weights, on the same
+batches, for as many steps, with the same loss weights and optimizer (PyTorch's AdamW); the same
+code evaluates both. Each run has one thread.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def main(workers: int) -> None:
   with tempfile.TemporaryDirectory(prefix="convergence-") as directory:
     _run(
       "tools/prepare_data.py", "shapes", f"--output={directory}/shapes",
-      "--train=6000", "--val=300", "--size=96",
+      "--train=24000", "--val=300", "--size=128",
     )  # fmt: skip
     with futures.ThreadPoolExecutor(workers) as pool:
       jobs = {

@@ -43,8 +43,8 @@ def test_batch_norms_that_train_do_not_decay():
   config = Model(variant="tiny", num_classes=3, frozen_norm=False)
   model = factory.build_maskformer(config)
   found = groups(model, 1.0)
-  norm = model.backbone.stem.conv.norm
+  norm = model.backbone.stem.convs[0].norm
   assert not any(found[variable.ref()].decays for variable in norm.trainable_variables)
-  assert found[model.backbone.stem.conv.conv.kernel.ref()].decays
+  assert found[model.backbone.stem.convs[0].conv.kernel.ref()].decays
   frozen = factory.build_maskformer(Model(variant="tiny", num_classes=3))
-  assert frozen.backbone.stem.conv.norm.gamma.ref() not in groups(frozen, 1.0)
+  assert frozen.backbone.stem.convs[0].norm.gamma.ref() not in groups(frozen, 1.0)
