@@ -71,8 +71,8 @@ class Judge:
       candidate: the candidate's own recording.
       forced: the one with the original's values fed to each layer; None where there is none.
       twins: makes recordings as `candidate`, all but the first with what they are given moved by a
-        few roundings, of the phases that it is given; called only where something differs end to end
-        and nothing by itself.
+        few roundings, of the phases that it is given; called only where something differs end to
+        end and nothing by itself.
       forced_twins: makes such recordings as `forced`.
     """
     matches = list(matches)
