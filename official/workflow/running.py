@@ -106,12 +106,17 @@ def _execute(
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-  """Without what changes which tests run, or which code."""
-  return {
+  """Without what changes which tests run, or which code.
+
+  No byte code is written: Python takes it for current where a file was edited within the second
+  and kept its length, and the next run would be of the old code.
+  """
+  kept = {
     name: value
     for name, value in variables.items()
     if not name.startswith(("PYTEST_", "PYTHON", "COVERAGE_"))
   }
+  return kept | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _figures(binding: Binding, folder: Path) -> Figures:

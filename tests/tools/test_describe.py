@@ -68,10 +68,10 @@ def test_a_small_maskformer_is_as_counted_by_hand(capsys):
   # 20 queries, 10 classes and "no object"; masks at a quarter of the size.
   shapes = {"class_logits": [1, 20, 11], "mask_logits": [1, 20, 16, 24]}
   assert variant["outputs"] == shapes
-  # Mean and variance of the stem's normalization and of the blocks': two narrow, one wide each,
-  # and where a stage begins, a shortcut.
+  # Mean and variance of the stem's three normalizations and of the blocks': two narrow, one wide
+  # each, and where a stage begins, a shortcut.
   widths = [16, 32, 64, 64]  # A quarter of each block's output.
-  norms = 32 + sum(6 * width for width in widths) + 4 * (16 + 32 + 64)
+  norms = 16 + 16 + 32 + sum(6 * width for width in widths) + 4 * (16 + 32 + 64)
   assert variant["parameters"] - variant["trainable"] == 2 * norms
 
 

@@ -77,8 +77,8 @@ VARIANTS = {
   "swin_large": Variant(SWIN_LARGE),
   "per_pixel_r50": Variant(R50, "per_pixel"),
   "per_pixel_plus_r50": Variant(R50, "per_pixel_plus"),
-  "tiny": Variant(_TINY, decoder_layers=3, queries=20, width=128, hidden=512),
-  "tiny_50": Variant(_TINY, decoder_layers=3, queries=50, width=128, hidden=512),
+  "tiny": Variant(_TINY, decoder_layers=3, queries=20, width=64, heads=4, hidden=256),
+  "tiny_50": Variant(_TINY, decoder_layers=3, queries=50, width=64, heads=4, hidden=256),
 }
 
 
