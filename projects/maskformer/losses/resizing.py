@@ -19,6 +19,17 @@ def bilinear(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
   return _times(rows, wide)
 
 
+def bilinear_adjoint(slope: tf.Tensor, h: int, w: int) -> tf.Tensor:
+  """Gradient [k, h, w] of what `bilinear` enlarged, from that of its result [k, height, width].
+
+  A tape's begins with the rows, for which XLA on a CPU transposes the large tensor.
+  """
+  _, height, width = slope.shape
+  rows, columns = _weights(h, height, slope.dtype), _weights(w, width, slope.dtype)
+  narrow = tf.matmul(tf.reshape(slope, [-1, width]), columns, transpose_b=True)
+  return tf.matmul(rows[None], tf.reshape(narrow, [-1, height, w]))
+
+
 def bilinear_of_channels(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
   """[b, h, w, c] float → [b, height, width, c], as `bilinear`; channels stay last all along."""
   _, h, w, c = x.shape
