@@ -3,7 +3,8 @@
 Theirs is transformers' MaskFormerForInstanceSegmentation on PyTorch: the same network (pyramid as
 pixel decoder, 100 queries, 150 classes, deep supervision), its own losses and matcher. A step is
 forward pass, losses and gradients. Ours runs in graph mode with frozen normalizations, as in the
-original; transformers' train. The sides take turns, each measurement in a process of its own.
+original; transformers' train. The sides take turns, each measurement in a process of its own; the
+last row is the peak memory beyond what importing the libraries takes.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.steps import print_measured
+from benchmarks.steps import peak_memory, print_measured
 from official.cli.app import quiet_tensorflow
 
 _SHAPES = ((256, 2), (640, 1))  # Side and batch.
@@ -40,7 +41,7 @@ def _print(size: int, batch: int, sides: dict[str, list[dict[str, float]]]) -> N
     for side, results in sides.items()
   }
   print(f"train step: MaskFormer R50, {size}x{size}, batch {batch}; medians of {_ROUNDS} processes")
-  for key, unit in (("wall", "s"), ("cpu", "CPU s"), ("memory", "GB")):
+  for key, unit in (("wall", "s"), ("cpu", "CPU s"), ("memory", "GB"), ("beyond", "GB")):
     ours, theirs = medians["ours"][key], medians["theirs"][key]
     print(f"  {unit:6} ours {ours:6.2f}   transformers {theirs:6.2f}   ratio {ours / theirs:.2f}")
 
@@ -53,8 +54,9 @@ def _measure(side: str, size: int, batch: int) -> dict[str, float]:
 
 
 def _run_side(side: str, size: int, batch: int) -> None:
-  step = {"ours": _our_step, "theirs": _their_step}[side](size, batch)
-  print_measured(step, _WARM_UP, _STEPS)
+  make = {"ours": _our_step, "theirs": _their_step}[side]
+  step, imports = make(size, batch)
+  print_measured(step, _WARM_UP, _STEPS, imports)
 
 
 def _batch(size: int, batch: int) -> dict[str, np.ndarray]:
@@ -74,7 +76,8 @@ def _batch(size: int, batch: int) -> dict[str, np.ndarray]:
   }
 
 
-def _our_step(size: int, batch: int) -> Callable[[], Any]:
+def _our_step(size: int, batch: int) -> tuple[Callable[[], Any], float]:
+  """The step, and the GB that the imports took."""
   quiet_tensorflow()
   import tensorflow as tf
 
@@ -83,6 +86,7 @@ def _our_step(size: int, batch: int) -> Callable[[], Any]:
   from projects.maskformer.losses.matcher import LossWeights
   from projects.maskformer.modeling.factory import build_maskformer
 
+  imports = peak_memory()
   model = build_maskformer(Model(variant="r50", num_classes=_CLASSES))
   data = {name: tf.constant(array) for name, array in _batch(size, batch).items()}
 
@@ -93,14 +97,15 @@ def _our_step(size: int, batch: int) -> Callable[[], Any]:
       loss = maskformer_loss(outputs, data, LossWeights())["total_loss"]
     return loss, tape.gradient(loss, model.trainable_variables)
 
-  return step
+  return step, imports
 
 
-def _their_step(size: int, batch: int) -> Callable[[], Any]:
+def _their_step(size: int, batch: int) -> tuple[Callable[[], Any], float]:
   import torch
   from transformers import MaskFormerConfig, MaskFormerForInstanceSegmentation, ResNetConfig
   from transformers.models.maskformer.configuration_maskformer import MaskFormerDetrConfig
 
+  imports = peak_memory()
   stages = [f"stage{index}" for index in range(1, 5)]
   config = MaskFormerConfig(
     backbone_config=ResNetConfig(out_features=stages),
@@ -123,7 +128,7 @@ def _their_step(size: int, batch: int) -> Callable[[], Any]:
     loss.backward()
     return loss
 
-  return step
+  return step, imports
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable
 
 
-def print_measured(step: Callable[[], object], warm_up: int, count: int) -> None:
+def print_measured(
+  step: Callable[[], object], warm_up: int, count: int, imports: float = 0.0
+) -> None:
   """Prints JSON: medians of "wall" and "cpu" in seconds, and the process' peak "memory" in GB.
 
   Args:
     step: what is measured.
     warm_up: how many calls go before, for tracing and allocating.
     count: how many calls are measured.
+    imports: GB that the process held before it built anything; "beyond" is the peak less these.
   """
   walls, cpus = [], []
   for index in range(warm_up + count):
@@ -22,7 +25,11 @@ def print_measured(step: Callable[[], object], warm_up: int, count: int) -> None
     if index >= warm_up:
       walls.append(time.perf_counter() - wall)
       cpus.append(time.process_time() - cpu)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-  print(
-    json.dumps({"wall": statistics.median(walls), "cpu": statistics.median(cpus), "memory": peak})
-  )
+  peak = peak_memory()
+  times = {"wall": statistics.median(walls), "cpu": statistics.median(cpus)}
+  print(json.dumps(times | {"memory": peak, "beyond": peak - imports}))
+
+
+def peak_memory() -> float:
+  """The most that this process has held so far, in GB."""
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
