@@ -12,6 +12,7 @@ _BENCHMARKS = (
   "panoptic",
   "pipeline",
   "recording",
+  "segmentation",
   "train_step",
   "whole_network",
 )

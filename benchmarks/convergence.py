@@ -3,7 +3,7 @@
 Ours is `train.py` with the shipped experiment. Theirs is transformers' network of the same sizes
 (its ResNet is given the deep stem that ours has), with PyTorch's initial weights, on the same
 batches, for as many steps, with the same loss weights and optimizer (PyTorch's AdamW); the same
-code evaluates both. Each run has one thread.
+code evaluates both. Each run has one thread. A run whose result lies in the folder is not repeated.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent import futures
 from pathlib import Path
@@ -20,26 +19,27 @@ from typing import Any
 import numpy as np
 
 from official.cli.app import quiet_tensorflow
+from official.cli.files import write_file
 
 _EXPERIMENT = "maskformer_tiny_shapes"
 _STUDENT = 4.303  # Of 3 pairs: two degrees of freedom, 95 %, both sides.
 _SEEDS = range(3)
 
 
-def main(workers: int) -> None:
+def main(workers: int, folder: Path) -> None:
   """Makes the data, trains both sides with every seed and prints the figures."""
-  with tempfile.TemporaryDirectory(prefix="convergence-") as directory:
+  if not (folder / "shapes").exists():
     _run(
-      "tools/prepare_data.py", "shapes", f"--output={directory}/shapes",
+      "tools/prepare_data.py", "shapes", f"--output={folder}/shapes",
       "--train=24000", "--val=300", "--size=128",
     )  # fmt: skip
-    with futures.ThreadPoolExecutor(workers) as pool:
-      jobs = {
-        (side, seed): pool.submit(_measure, side, seed, directory)
-        for seed in _SEEDS
-        for side in ("ours", "theirs")
-      }
-    _print({key: job.result() for key, job in jobs.items()})
+  with futures.ThreadPoolExecutor(workers) as pool:
+    jobs = {
+      (side, seed): pool.submit(_measure, side, seed, folder)
+      for seed in _SEEDS
+      for side in ("ours", "theirs")
+    }
+  _print({key: job.result() for key, job in jobs.items()})
 
 
 def _print(found: dict[tuple[str, int], dict[str, float]]) -> None:
@@ -56,34 +56,38 @@ def _print(found: dict[tuple[str, int], dict[str, float]]) -> None:
   print(f"difference {np.mean(differences):+.3f} ± {spread:.3f} (95 % of the mean, Student's t)")
 
 
-def _measure(side: str, seed: int, directory: str) -> dict[str, float]:
-  command = [sys.executable, "-m", "benchmarks.convergence", "--side", side]
-  command += ["--seed", str(seed), "--directory", directory]
-  threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-  environment = {**os.environ, **threads}
-  began = time.monotonic()
-  done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-  result = json.loads(done.stdout.splitlines()[-1])
-  print(f"{side}, seed {seed}: {result}", file=sys.stderr)
-  return result | {"minutes": (time.monotonic() - began) / 60}
+def _measure(side: str, seed: int, folder: Path) -> dict[str, float]:
+  path = folder / f"{side}{seed}.json"
+  if not path.exists():
+    command = [sys.executable, "-m", "benchmarks.convergence", f"--directory={folder}"]
+    command += ["--side", side, "--seed", str(seed)]
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    began = time.monotonic()
+    done = subprocess.run(
+      command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}
+    )
+    result = json.loads(done.stdout.splitlines()[-1])
+    result["minutes"] = (time.monotonic() - began) / 60
+    write_file(path, json.dumps(result).encode())
+  return json.loads(path.read_text())
 
 
 def _run(*command: str) -> None:
   subprocess.run([sys.executable, *command], check=True, stdout=sys.stderr)
 
 
-def _ours(seed: int, directory: str) -> dict[str, float]:
+def _ours(seed: int, folder: Path) -> dict[str, float]:
   """The last evaluation of the run, not the best one."""
-  folder = Path(directory) / f"ours{seed}"
-  changes = ",".join(f"{key}={value}" for key, value in _inputs(seed, directory).items())
+  run = folder / f"ours{seed}"
+  changes = ",".join(f"{key}={value}" for key, value in _inputs(seed, folder).items())
   _run(
-    "train.py", f"--experiment={_EXPERIMENT}", "--mode=train_and_eval", f"--model_dir={folder}",
+    "train.py", f"--experiment={_EXPERIMENT}", "--mode=train_and_eval", f"--model_dir={run}",
     f"--params_override={changes}",
   )  # fmt: skip
   quiet_tensorflow()
   import tensorflow as tf
 
-  files = sorted((folder / "validation").glob("events.*"))
+  files = sorted((run / "validation").glob("events.*"))
   events = (event for file in files for event in tf.compat.v1.train.summary_iterator(str(file)))
   values = [
     (event.step, float(tf.make_ndarray(value.tensor)))
@@ -94,22 +98,22 @@ def _ours(seed: int, directory: str) -> dict[str, float]:
   return {"PQ": max(values)[1]}
 
 
-def _inputs(seed: int, directory: str) -> dict[str, Any]:
+def _inputs(seed: int, folder: Path) -> dict[str, Any]:
   return {
     "task.train_data.seed": seed,
-    "task.train_data.input_path": f"{directory}/shapes/train-*.tfrecord",
-    "task.validation_data.input_path": f"{directory}/shapes/val-*.tfrecord",
+    "task.train_data.input_path": f"{folder}/shapes/train-*.tfrecord",
+    "task.validation_data.input_path": f"{folder}/shapes/val-*.tfrecord",
   }
 
 
-def _theirs(seed: int, directory: str) -> dict[str, float]:
+def _theirs(seed: int, folder: Path) -> dict[str, float]:
   quiet_tensorflow()
   import projects.registry  # noqa: F401
   from benchmarks.convergence_pytorch import train_and_evaluate
   from official.training import settings
 
   params = settings.experiment(_EXPERIMENT)
-  for key, value in _inputs(seed, directory).items():
+  for key, value in _inputs(seed, folder).items():
     settings.override(params, settings.parse_override(f"{key}={value}"), "the benchmark")
   return {"PQ": train_and_evaluate(params, seed)}
 
@@ -117,12 +121,17 @@ def _theirs(seed: int, directory: str) -> dict[str, float]:
 if __name__ == "__main__":
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--workers", type=int, default=2, help="runs at a time [2]")
+  parser.add_argument(
+    "--directory",
+    type=Path,
+    default=Path("runs/convergence"),
+    help="of data and results [%(default)s]",
+  )
   parser.add_argument("--side", choices=["ours", "theirs"], help=argparse.SUPPRESS)
   parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-  parser.add_argument("--directory", help=argparse.SUPPRESS)
   args = parser.parse_args()
   if args.side:
     side = {"ours": _ours, "theirs": _theirs}[args.side]
     print(json.dumps(side(args.seed, args.directory)))
   else:
-    main(args.workers)
+    main(args.workers, args.directory)
