@@ -77,13 +77,20 @@ def _sizes(task: Config) -> MaskFormerConfig:
 
 
 def _deepen_stem(model: nn.Module, filters: int) -> None:
-  """Puts three 3×3 convolutions for the 7×7 one: transformers' ResNet has no such stem."""
+  """Puts three 3×3 convolutions for the 7×7 one: transformers' ResNet has no such stem.
+
+  They are drawn as ours are: without a mean over the window.
+  """
   embeddings = model.model.pixel_level_module.encoder.embedder
   embeddings.embedder = nn.Sequential(
     ResNetConvLayer(3, filters // 2, 3, stride=2),
     ResNetConvLayer(filters // 2, filters // 2, 3),
     ResNetConvLayer(filters // 2, filters, 3),
   )
+  for layer in embeddings.embedder:
+    kernel = layer.convolution.weight
+    nn.init.kaiming_normal_(kernel, mode="fan_out", nonlinearity="relu")
+    kernel.data -= kernel.data.mean(dim=(2, 3), keepdim=True)
 
 
 def _optimizer(

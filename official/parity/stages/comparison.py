@@ -88,7 +88,9 @@ class Comparison:
   def is_derivative(self, tap: TapInfo) -> bool:
     """Whether what a call of the training pass hands back is the derivative of its outputs."""
     candidate = self.candidate
-    given = None if self.runs.full else ()  # Of figures alone nothing can be fed: at its own values.
+    given = (
+      None if self.runs.full else ()
+    )  # Of figures alone nothing can be fed: at its own values.
     values = OriginalValues(
       self.correspondence, self.original.golden, self.free, "train", only=given
     )

@@ -63,7 +63,7 @@ SWIN_TINY = SwinSizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 7)
 SWIN_SMALL = SwinSizes(96, (2, 2, 18, 2), (3, 6, 12, 24), 7)
 SWIN_BASE = SwinSizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12)
 SWIN_LARGE = SwinSizes(192, (2, 2, 18, 2), (6, 12, 24, 48), 12)
-_TINY = ResNetSizes((1, 1, 2), stem=32, filters=(64, 128, 256), deep_stem=True)
+_TINY = ResNetSizes((2, 3, 3), stem=32, filters=(64, 128, 256), deep_stem=True)
 
 VARIANTS = {
   "r50": Variant(R50),

@@ -21,8 +21,8 @@ def conv_norm(
 ) -> ConvNorm:
   """Convolution → normalization, frozen or not → activation, drawn as detectron2 draws it."""
   layer = FrozenConvNorm if frozen else ConvNorm
-  drawn = {"kernel_initializer": msra(), "momentum": _MOMENTUM}
-  return layer(filters, kernel_size, strides, activation, **drawn, **kwargs)
+  options = {"kernel_initializer": msra(), "momentum": _MOMENTUM} | kwargs
+  return layer(filters, kernel_size, strides, activation, **options)
 
 
 @tf_keras.utils.register_keras_serializable(package="MaskFormer")

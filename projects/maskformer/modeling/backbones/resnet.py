@@ -13,6 +13,7 @@ import tf_keras
 
 from official.layers.pooling import MaxPool
 from projects.maskformer.modeling.backbones.conv_norm import conv_norm
+from projects.maskformer.modeling.initializers import CentredMsra
 
 
 @tf_keras.utils.register_keras_serializable(package="MaskFormer")
@@ -53,7 +54,7 @@ class DeepStem(tf_keras.layers.Layer):
     self._config = {"filters": filters, "frozen": frozen}
     sizes = ((filters // 2, 2), (filters // 2, 1), (filters, 1))
     self.convs = [
-      conv_norm(frozen, width, 3, strides, name=f"conv{index}")
+      conv_norm(frozen, width, 3, strides, name=f"conv{index}", kernel_initializer=CentredMsra())
       for index, (width, strides) in enumerate(sizes)
     ]
     self.pool = MaxPool(3, 2, name="pool")
