@@ -70,7 +70,7 @@ def test_a_small_maskformer_is_as_counted_by_hand(capsys):
   assert variant["outputs"] == shapes
   # Mean and variance of the stem's three normalizations and of the blocks': two narrow, one wide
   # each, and where a stage begins, a shortcut.
-  widths = [16, 32, 64, 64]  # A quarter of each block's output.
+  widths = [16] * 2 + [32] * 3 + [64] * 3  # A quarter of each block's output.
   norms = 16 + 16 + 32 + sum(6 * width for width in widths) + 4 * (16 + 32 + 64)
   assert variant["parameters"] - variant["trainable"] == 2 * norms
 

@@ -67,6 +67,17 @@ def test_convolution_pads_evenly(kernel, strides, size):
   assert layer.compute_output_shape([1, size, size, 2]) == (1, *got.shape)
 
 
+def test_gradient_of_a_bias_rounds_once_in_bfloat16():
+  layer = Conv2D(8, 1, dtype=tf_keras.mixed_precision.Policy("mixed_bfloat16"))
+  generator = np.random.default_rng(0)
+  upstream = tf.constant(generator.normal(size=(2, 64, 64, 8)), tf.bfloat16)
+  with tf.GradientTape() as tape:
+    outputs = layer(tf.zeros([2, 64, 64, 4]))
+  got = tape.gradient(outputs, layer.bias, upstream)
+  sums = tf.reduce_sum(tf.cast(upstream, tf.float64), axis=[0, 1, 2])
+  np.testing.assert_allclose(got, sums, rtol=2**-8)
+
+
 def test_mish_and_its_gradient():
   x = np.concatenate([np.linspace(-30, 40, 141), RNG.normal(size=50)])
   exact = lambda v: v * np.tanh(np.logaddexp(0, v))
@@ -150,7 +161,7 @@ def test_eager_tapes_keep_nothing_between_input_and_output(layer):
 
 def _large_tensors():
   gc.collect()
-  tensors = [o for o in gc.get_objects() if isinstance(o, tf.Tensor) and hasattr(o, "numpy")]
+  tensors = [o for o in gc.get_objects() if issubclass(type(o), tf.Tensor) and hasattr(o, "numpy")]
   return sum(tensor.shape.num_elements() >= 128 for tensor in tensors)
 
 

@@ -10,6 +10,7 @@ import tf_keras
 from official.cli.errors import UserError
 from projects.maskformer.configs.model import Model
 from projects.maskformer.modeling import factory, variants
+from projects.maskformer.modeling.backbones.resnet import DeepStem
 from projects.maskformer.modeling.backbones.swin_block import WindowAttention
 from projects.maskformer.modeling.factory import build_maskformer
 
@@ -188,6 +189,16 @@ def test_weights_are_drawn_as_the_original_draws_them():
   ):
     np.testing.assert_array_equal(bias, 0)
   assert not np.array_equal(attention.query.kernel, attention.key.kernel)
+
+
+def test_a_deep_stem_begins_without_seeing_levels():
+  stem = DeepStem(128)
+  levels = tf.reshape([0.2, -1.0, 0.7], [1, 1, 1, 3]) * tf.ones([1, 32, 32, 3])
+  stem(levels)
+  seen = stem.convs[0].conv(levels)[:, 1:-1, 1:-1]  # Beyond the border there are zeros.
+  np.testing.assert_allclose(seen, 0, atol=1e-6)
+  for conv in stem.convs:
+    _like(conv.conv.kernel, math.sqrt(2 / (9 * conv.conv.filters)) * math.sqrt(8 / 9))
 
 
 def test_swins_weights_are_drawn_as_its_authors_draw_them():
