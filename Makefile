@@ -31,7 +31,7 @@ format: $(VENV)/.dev  ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-setup: $(VENV)/.all  ## install everything: parity, TPU and developer extras too
+setup: $(VENV)/.dev  ## install everything: parity, TPU and developer extras too
 
 bench: $(VENV)/.dev  ## print our speed beside upstream's, in CPU seconds
 	$(BIN)/python -m benchmarks
@@ -48,14 +48,10 @@ $(VENV)/.runtime: $(VENV)/.python pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[parity,dev]'
-	@touch $@
-
-$(VENV)/.all: $(VENV)/.dev
 	$(PIP) -e '.[parity,tpu,dev]'
 	@touch $@
 
-lock: $(VENV)/.all  ## rewrite requirements.lock from what .venv holds
+lock: $(VENV)/.dev  ## rewrite requirements.lock from what .venv holds
 	{ head -1 requirements.lock; $(BIN)/python -m pip freeze --exclude-editable --all | sed 's/+cpu$$//' | sort -f; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
