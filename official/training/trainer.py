@@ -19,18 +19,27 @@ class Trainer(base_trainer.Trainer):
   - an evaluation leaves the weights bit for bit as they were (`WeightAverages`), also when it
     is interrupted;
   - averages start from the initial or pretrained weights;
+  - the optimizer's variables are made before the first step: made within it, on more than one
+    device TensorFlow fails for some networks with "You must feed a value for placeholder tensor";
   - every scalar that the task logs at a step is watched (`FiniteWatch`);
   - `runtime.enable_xla` compiles the step on CPUs too, not only on GPUs;
   - an evaluation stops between two batches if a stop was asked for.
 
   Args:
     *args: as of TFMG's Trainer.
+    train: whether it trains; as of TFMG's Trainer.
     interruption: tells when to stop an evaluation; None never does.
     **kwargs: as of TFMG's Trainer.
   """
 
-  def __init__(self, *args: Any, interruption: Interruption | None = None, **kwargs: Any) -> None:
-    super().__init__(*args, **kwargs)
+  def __init__(
+    self,
+    *args: Any,
+    train: bool = True,
+    interruption: Interruption | None = None,
+    **kwargs: Any,
+  ) -> None:
+    super().__init__(*args, train=train, **kwargs)
     self._interruption = interruption
     self.watch = FiniteWatch()
     self.averages = None
@@ -38,6 +47,9 @@ class Trainer(base_trainer.Trainer):
       self.averages = WeightAverages(self.optimizer)
       # The inherited eval_begin and eval_end call this.
       self.optimizer.swap_weights = self.averages.exchange
+    if train:
+      base = self.optimizer._optimizer if self.averages else self.optimizer
+      base._create_all_weights(self.model.trainable_variables)
 
   def initialize(self) -> None:
     """Loads the task's pretrained weights, if any, and starts the averages from the weights."""
