@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 DEMO_ARGS ?=
 
-.PHONY: demo test test-slow evidence lint format setup bench bench-parity lock clean help
+.PHONY: demo test test-slow evidence lint format setup bench bench-parity tpu-table lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: $(VENV)/.dev  ## print our speed beside upstream's, in CPU seconds
 
 bench-parity: $(VENV)/.dev  ## plant porting defects, and see that parity finds them: benchmarks/parity/results.md
 	$(BIN)/python -m benchmarks.parity
+
+tpu-table: $(VENV)/.dev  ## compile every experiment for its TPU: benchmarks/tpu_table.md
+	$(BIN)/python -m benchmarks.tpu_table
 
 $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
