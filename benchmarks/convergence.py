@@ -3,7 +3,8 @@
 Ours is `train.py` with the shipped experiment. Theirs is transformers' network of the same sizes
 (its ResNet is given the deep stem that ours has), with PyTorch's initial weights, on the same
 batches, for as many steps, with the same loss weights and optimizer (PyTorch's AdamW); the same
-code evaluates both. Each run has one thread. A run whose result lies in the folder is not repeated.
+code evaluates both. Runs that go on at a time share the cores. A run whose result lies in the
+folder is not repeated.
 """
 
 import argparse
@@ -31,11 +32,11 @@ def main(workers: int, folder: Path) -> None:
   if not (folder / "shapes").exists():
     _run(
       "tools/prepare_data.py", "shapes", f"--output={folder}/shapes",
-      "--train=24000", "--val=300", "--size=128",
+      "--train=24000", "--val=300", "--size=160",
     )  # fmt: skip
   with futures.ThreadPoolExecutor(workers) as pool:
     jobs = {
-      (side, seed): pool.submit(_measure, side, seed, folder)
+      (side, seed): pool.submit(_measure, side, seed, folder, os.cpu_count() // workers)
       for seed in _SEEDS
       for side in ("ours", "theirs")
     }
@@ -56,15 +57,19 @@ def _print(found: dict[tuple[str, int], dict[str, float]]) -> None:
   print(f"difference {np.mean(differences):+.3f} ± {spread:.3f} (95 % of the mean, Student's t)")
 
 
-def _measure(side: str, seed: int, folder: Path) -> dict[str, float]:
+def _measure(side: str, seed: int, folder: Path, threads: int) -> dict[str, float]:
   path = folder / f"{side}{seed}.json"
   if not path.exists():
     command = [sys.executable, "-m", "benchmarks.convergence", f"--directory={folder}"]
     command += ["--side", side, "--seed", str(seed)]
-    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
     began = time.monotonic()
     done = subprocess.run(
-      command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}
+      command,
+      check=True,
+      stdout=subprocess.PIPE,
+      text=True,
+      env=os.environ | dict.fromkeys(names, str(threads)),
     )
     result = json.loads(done.stdout.splitlines()[-1])
     result["minutes"] = (time.monotonic() - began) / 60
@@ -120,7 +125,7 @@ def _theirs(seed: int, folder: Path) -> dict[str, float]:
 
 if __name__ == "__main__":
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--workers", type=int, default=2, help="runs at a time [2]")
+  parser.add_argument("--workers", type=int, default=1, help="runs at a time [%(default)s]")
   parser.add_argument(
     "--directory",
     type=Path,

@@ -30,7 +30,7 @@ def _commands(path):
   if path.suffix == ".yaml":
     header = "".join(line[1:] for line in text.splitlines(True) if line.startswith("#"))
     return _COMMAND.findall(_joined(header))
-  fenced = _joined("\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)))
+  fenced = _joined("\n".join(re.findall(r"```(?:sh)?\n(.*?)```", text, re.S)))
   inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.S))
   starts = [command for command in inline if _COMMAND.match(command)]
   lines = re.finditer(rf"^\s*({_COMMAND.pattern})", fenced, re.M)

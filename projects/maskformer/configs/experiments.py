@@ -134,7 +134,7 @@ for _name, _row in ROWS.items():
 @exp_factory.register_config_factory("maskformer_tiny_shapes")
 def maskformer_tiny_shapes() -> cfg.ExperimentConfig:
   """A small MaskFormer from scratch on the built-in shapes, in half an hour on two cores."""
-  steps, size = 9000, [128, 128]
+  steps, size = 10_000, [160, 160]
   data = {"output_size": size, "min_sizes": size[:1], "max_size": size[0], "max_segments": 20}
   task = MaskFormerTask(
     # No dropout: there are no two images alike.
@@ -152,7 +152,7 @@ def maskformer_tiny_shapes() -> cfg.ExperimentConfig:
       is_training=False,
       global_batch_size=16,
       drop_remainder=False,
-      groundtruth_size=[128, 128],
+      groundtruth_size=size,
       **data,
     ),
     # The published weights (1, 20, 1) teach masks, and leave classes where they were for long.
@@ -161,7 +161,7 @@ def maskformer_tiny_shapes() -> cfg.ExperimentConfig:
     backbone_multiplier=1.0,
     allow_image_summary=True,
   )
-  optimizer = _adamw(1e-3, 1e-4, steps, warmup_steps=200)
+  optimizer = _adamw(2e-3, 1e-4, steps, warmup_steps=200)
   return cfg.ExperimentConfig(
     task=task,
     trainer=_trainer(steps, 50, 1000, optimizer, best="PQ"),

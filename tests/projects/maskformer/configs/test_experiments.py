@@ -1,11 +1,13 @@
 """Every experiment says what the original's configurations say, and its file agrees."""
 
 import pathlib
+import re
 
 import pytest
 import yaml
 
 import projects.registry  # noqa: F401
+from official.tpu import chips
 from official.training import settings
 from projects.maskformer import claims
 from projects.maskformer.configs.experiments import ROWS
@@ -119,7 +121,10 @@ def test_every_file_fits_the_experiment_that_its_header_runs(path):
   if published := claims.PUBLISHED.get(path.stem):
     assert name == f"maskformer_{path.stem}"
     assert f"# Expected: {published.metric} {100 * published.value:.1f} on" in text
-    assert f"# Cost: {params.trainer.train_steps:,} steps of " in text
+    data = params.task.train_data
+    assert f"), {params.trainer.train_steps:,} steps of {data.global_batch_size} images" in text
+    (topology,) = re.findall(r"\(topology (\S+)\)", text)
+    assert data.global_batch_size % chips.parse(topology).replicas == 0
 
 
 def test_every_experiment_has_a_file():
