@@ -29,8 +29,10 @@ def prepare(params: config_definitions.ExperimentConfig) -> tf.distribute.Strate
   is a function of the experiment, on one kind of machine.
   """
   tf_keras.utils.set_random_seed(params.task.train_data.seed or 0)
-  tf.config.experimental.enable_op_determinism()
   runtime = params.runtime
+  # A TPU's programs are deterministic; asked to be, XLA refuses the gradient of max-pooling.
+  if runtime.distribution_strategy != "tpu":
+    tf.config.experimental.enable_op_determinism()
   if runtime.mixed_precision_dtype:
     performance.set_mixed_precision_policy(runtime.mixed_precision_dtype)
   try:
