@@ -15,7 +15,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
-  [*ROOT.glob("*.md"), *ROOT.glob("*/*/README.md"), *ROOT.glob("configs/*/*.yaml")]
+  [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/*/README.md")]
+  + [*ROOT.glob("configs/*/*.yaml")]
 )
 _COMMAND = re.compile(r"(?:python|make|pytest) [^\n`]+")
 

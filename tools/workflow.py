@@ -112,6 +112,9 @@ def _run_one(of: Project, name: str) -> str:
 
 def _analysis(arguments: argparse.Namespace) -> None:
   of = project.load(_ROOT, arguments.project)
+  if open_items := [item for item, answer in of.file.checklist.items() if answer == "TODO"]:
+    path = f"projects/{of.name}/reengineering.yaml"
+    raise UserError(f"{path} leaves items of the checklist open: {', '.join(open_items)}")
   dossier = dossiers.of_project(of.name)
   if not any(variant.claims for variant in dossier.variants.values()):
     raise UserError(f"projects/{of.name}/dossier.py claims no figure: state what the paper reached")

@@ -11,7 +11,7 @@ from official.cli.errors import UserError
 from official.workflow import judging, project
 from official.workflow.judging import State
 from official.workflow.scaffold import project as scaffold
-from tools import new_project
+from tools import new_project, workflow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LINEAR = ["--reference", "torch.nn:Linear", "--arguments", '{"in_features": 3, "out_features": 2}']
@@ -72,6 +72,13 @@ def test_the_workflow_reads_it_and_no_gate_is_green(root):
   assert State.PASSED not in states.values()
   bound = {name for name, state in states.items() if state is State.NOT_RUN}
   assert bound == {"checklist", "interface", "parity/base", "style"}
+
+
+def test_an_analysis_that_nobody_wrote_does_not_pass(root, monkeypatch):
+  new_project.main(["third", *_LINEAR])
+  monkeypatch.setattr(workflow, "_ROOT", root)
+  with pytest.raises(UserError, match=r"third/reengineering.yaml leaves .* open: purpose, code"):
+    workflow.main(["analysis", "third"])
 
 
 @pytest.mark.parametrize("name", ["Third", "third-one", "3rd", "", "_third", "class", "../third"])
