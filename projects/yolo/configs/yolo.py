@@ -16,12 +16,14 @@ class Detection(hyperparams.Config):
     iou_threshold: boxes of one class that overlap by more are one object.
     candidates: how many (box, class) pairs of an image are looked at.
     max_detections: how many are kept.
+    kind: of suppression, one of `projects.yolo.ops.nms.KINDS`.
   """
 
   score_threshold: float = 0.001
   iou_threshold: float = 0.6
   candidates: int = 1000
   max_detections: int = 100
+  kind: str = "class_wise"
 
 
 @dataclasses.dataclass

@@ -7,22 +7,32 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.cli.errors import UserError
 from projects.yolo.modeling.builder import Style
 from projects.yolo.modeling.decoding import Coordinates, decode_level
 from projects.yolo.modeling.networks import build_backbone, build_decoder, build_head
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.ops.boxes import xywh_to_yxyx
-from projects.yolo.ops.nms import Detections, detect
+from projects.yolo.ops.nms import KINDS, Detections, detect
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectionLimits:
-  """Thresholds of post-processing; see `projects.yolo.ops.nms.detect`."""
+  """Kind and thresholds of post-processing; see `projects.yolo.ops.nms.detect`.
+
+  Raises:
+    UserError: there is no such kind.
+  """
 
   score_threshold: float = 0.001
   iou_threshold: float = 0.6
   candidates: int = 1000
   max_detections: int = 100
+  kind: str = "class_wise"
+
+  def __post_init__(self) -> None:
+    if self.kind not in KINDS:
+      raise UserError(f"task.model.detection.kind '{self.kind}': use one of {', '.join(KINDS)}")
 
 
 def find_objects(
