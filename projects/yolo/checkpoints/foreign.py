@@ -1,4 +1,5 @@
-"""Files that a YOLO can be filled from: Darknet's `.weights`, of the `.cfg` in `reference/cfg`.
+"""Files that a YOLO can be filled from: Darknet's `.weights`, of the `.cfg` in `reference/cfg`, and
+yolov7's `.pt`.
 
 Names are those of `reference`'s Darknet in PyTorch, by which parity compares the networks.
 """
@@ -14,7 +15,10 @@ from projects.yolo.configs.yolo import YoloTask
 from projects.yolo.modeling.darknet.cfg_file import read_cfg
 from projects.yolo.modeling.darknet.network import Network, read_network
 from projects.yolo.modeling.darknet.weights import read_weights, write_weights
+from projects.yolo.modeling.tables.v7 import V7
+from projects.yolo.modeling.variant import Variant
 from projects.yolo.modeling.variants import get_variant
+from projects.yolo.reference import yolov7_names
 from projects.yolo.reference.correspondence import of_variant
 
 _CFG = Path(__file__).parents[1] / "reference" / "cfg"
@@ -35,6 +39,8 @@ def foreign_files(task: YoloTask) -> ForeignFiles:
     UserError: there is no such variant.
   """
   variant = get_variant(task.model.variant)
+  if task.model.variant in V7:
+    return ForeignFiles(tuple(_yolov7(variant)))
   cfg = _CFG / f"yolo{task.model.variant}.cfg"
   network = read_network(cfg)
   names = dict(_names(network))
@@ -49,6 +55,12 @@ def foreign_files(task: YoloTask) -> ForeignFiles:
 
   scheme = Scheme(name="darknet", rules=of_variant(variant, read_cfg(cfg)[1:]).weights)
   return ForeignFiles((scheme,), open=read, writers={".weights": write})
+
+
+def _yolov7(variant: Variant) -> Iterator[Scheme]:
+  """The original's `.pt`: the averaged weights, which it evaluates, else those of the last step."""
+  for container in ("ema", "model"):
+    yield Scheme(f"yolov7-{container}", rules=yolov7_names.weights(variant), container=container)
 
 
 def _names(network: Network) -> Iterator[tuple[str, str]]:

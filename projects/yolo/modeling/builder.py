@@ -14,7 +14,7 @@ from official.layers.pooling import MaxPool
 from official.layers.upsampling import Upsample
 from projects.yolo.modeling.darknet.activations import DarknetActivation, DarknetConvNorm
 from projects.yolo.modeling.darknet.reorg import Reorg
-from projects.yolo.modeling.layers import ChannelGroup, SplitAnchors
+from projects.yolo.modeling.layers import ChannelGroup, SpaceToDepth, SplitAnchors
 from projects.yolo.modeling.rows import Rows
 
 
@@ -59,6 +59,7 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "multiply": _plain(tf_keras.layers.Multiply),
   "pool": _plain(MaxPool),
   "reorg": _plain(Reorg),
+  "space_to_depth": _plain(SpaceToDepth),
   "split": _plain(SplitAnchors),
   "upsample": _plain(Upsample),
 }

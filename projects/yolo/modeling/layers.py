@@ -1,4 +1,4 @@
-"""Layers that cut channels: into groups, and into the outputs of each anchor."""
+"""Layers that move channels: groups of them, pixels into them, and out into each anchor's."""
 
 from typing import Any
 
@@ -19,6 +19,18 @@ class ChannelGroup(tf_keras.layers.Layer):
 
   def get_config(self) -> dict[str, Any]:
     return super().get_config() | {"groups": self.groups, "index": self.index}
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class SpaceToDepth(tf_keras.layers.Layer):
+  """Each 2×2 pixels into channels: [b, h, w, c] → [b, h / 2, w / 2, 4 · c].
+
+  In the order of yolov7's ReOrg: upper left, lower left, upper right, lower right.
+  """
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    parts = [inputs[:, row::2, column::2] for column in range(2) for row in range(2)]
+    return tf.concat(parts, axis=-1)
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")

@@ -1,17 +1,41 @@
 """Backbone, decoder and head of a variant, each a Keras model as TFMG's factories return."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
+from official.layers.activations import Activation
 from official.layers.convolution import Conv2D, ConvNorm
 from projects.yolo.modeling.builder import Style, apply_rows, network_input
+from projects.yolo.modeling.implicit import ImplicitScale, ImplicitShift
 from projects.yolo.modeling.layers import SplitAnchors
+from projects.yolo.modeling.rep_conv import RepConvNorm
 from projects.yolo.modeling.variant import Variant
 
 Features = dict[str, tf.Tensor]
+
+AUXILIARY = "aux"  # Before the level, of outputs that only training has.
+
+
+def _fused(
+  filters: int, activation: str, name: str, **norm: float
+) -> Callable[[tf.Tensor], tf.Tensor]:
+  """What is left of a `RepConvNorm` in deployment: its `norm` is folded into the kernel."""
+  del norm
+  conv = Conv2D(filters, 3, name=name)
+  activate = Activation(activation, name=f"{name}/activation")
+  return lambda x: activate(conv(x))
+
+
+# What stands in front of an output, by the variant's `head_kind`.
+HEADS: dict[str, Callable[..., Callable[[tf.Tensor], tf.Tensor]]] = {
+  "conv": ConvNorm,
+  "rep": RepConvNorm,
+  "fused": _fused,
+}
 
 
 def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf_keras.Model:
@@ -23,10 +47,11 @@ def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf
 
 
 def build_decoder(variant: Variant, style: Style, backbone: tf_keras.Model) -> tf_keras.Model:
-  """Backbone features → {"p3", "p4", …} (the variant's levels)."""
+  """Backbone features → {"p3", "p4", …} (the variant's levels), {"a3", …} for auxiliary heads."""
   inputs = _inputs_like(backbone)
   tensors = apply_rows(variant.decoder, inputs, style, last=f"c{variant.levels[-1]}")
   features = {f"p{level}": tensors[f"p{level}"] for level in variant.levels}
+  features |= {f"a{level}": tensors[head.source] for level, head in variant.auxiliary.items()}
   return _with_specs(tf_keras.Model(inputs, features, name="decoder"))
 
 
@@ -37,7 +62,7 @@ def build_head(
   num_anchors: dict[int, int],
   num_classes: int,
 ) -> tf_keras.Model:
-  """Pyramid → {"3": [b, h, w, anchors, 5 + classes], …}, raw.
+  """Pyramid → {"3": [b, h, w, anchors, 5 + classes], …}, raw; of auxiliary heads, "aux3", ….
 
   The last axis is x, y, w, h, objectness, classes; no activation is applied. Outputs are at least
   float32, whatever the compute dtype.
@@ -45,17 +70,32 @@ def build_head(
   inputs = _inputs_like(decoder)
   outputs = {}
   for level in variant.levels:
-    anchors = num_anchors[level]
-    cells = math.prod(inputs[f"p{level}"].shape[1:3])
-    x = ConvNorm(variant.head[level], **vars(style), name=f"p{level}/conv")(inputs[f"p{level}"])
-    x = Conv2D(
-      anchors * (5 + num_classes),
-      kernel_size=1,
-      bias_initializer=PriorBias(anchors, num_classes, cells),
-      name=f"p{level}/output",
-    )(x)
-    outputs[str(level)] = SplitAnchors(anchors, name=f"p{level}/split")(x)
+    name, anchors = f"p{level}", num_anchors[level]
+    x = HEADS[variant.head_kind](variant.head[level], **vars(style), name=f"{name}/conv")(
+      inputs[name]
+    )
+    outputs[str(level)] = _output(x, name, anchors, num_classes, variant.implicit)
+  for level, head in variant.auxiliary.items():
+    name, anchors = f"a{level}", num_anchors[level]
+    x = ConvNorm(head.filters, **vars(style), name=f"{name}/conv")(inputs[name])
+    outputs[f"{AUXILIARY}{level}"] = _output(x, name, anchors, num_classes, implicit=False)
   return tf_keras.Model(inputs, outputs, name="head")
+
+
+def _output(x: tf.Tensor, name: str, anchors: int, num_classes: int, implicit: bool) -> tf.Tensor:
+  """[b, h, w, c] → [b, h, w, anchors, 5 + classes]."""
+  cells = math.prod(x.shape[1:3])
+  if implicit:
+    x = ImplicitShift(name=f"{name}/shift")(x)
+  x = Conv2D(
+    anchors * (5 + num_classes),
+    kernel_size=1,
+    bias_initializer=PriorBias(anchors, num_classes, cells),
+    name=f"{name}/output",
+  )(x)
+  if implicit:
+    x = ImplicitScale(name=f"{name}/scale")(x)
+  return SplitAnchors(anchors, name=f"{name}/split")(x)
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")

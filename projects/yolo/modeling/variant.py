@@ -12,6 +12,14 @@ Anchors = tuple[tuple[float, float], ...]
 
 
 @dataclasses.dataclass(frozen=True)
+class Auxiliary:
+  """A head that only training has: the decoder's row that it reads, its convolution's filters."""
+
+  source: str
+  filters: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Variant:
   """One network.
 
@@ -26,6 +34,10 @@ class Variant:
       al. 2020).
     input_size: side of the configuration's square input, in pixels.
     pyramid_activation: of decoder and head, where theirs is another.
+    head_kind: of the convolution in front of each output: `conv`, `rep` (see `RepConvNorm`), or
+      `fused`, what deployment makes of that.
+    implicit: whether outputs are shifted and scaled by implicit knowledge (see `implicit.py`).
+    auxiliary: heads of training, by level.
   """
 
   backbone: Rows
@@ -37,8 +49,16 @@ class Variant:
   scale_xy: dict[int, float]
   input_size: int
   pyramid_activation: str = ""
+  head_kind: str = "conv"
+  implicit: bool = False
+  auxiliary: dict[int, Auxiliary] = dataclasses.field(default_factory=dict)
 
   @property
   def levels(self) -> tuple[int, ...]:
     """Levels with an output, ascending; the stride of level l is 2ˡ."""
     return tuple(sorted(self.head))
+
+  def deployed(self) -> "Variant":
+    """The network of inference: what only training needs is folded in or left out."""
+    kind = "fused" if self.head_kind == "rep" else self.head_kind
+    return dataclasses.replace(self, head_kind=kind, implicit=False, auxiliary={})

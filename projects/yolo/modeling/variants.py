@@ -3,9 +3,10 @@
 from official.cli.errors import UserError, nearest
 from projects.yolo.modeling.tables.darknet import DARKNET
 from projects.yolo.modeling.tables.scaled import SCALED
+from projects.yolo.modeling.tables.v7 import V7
 from projects.yolo.modeling.variant import Variant
 
-VARIANTS: dict[str, Variant] = DARKNET | SCALED
+VARIANTS: dict[str, Variant] = DARKNET | SCALED | V7
 
 
 def get_variant(name: str) -> Variant:

@@ -10,7 +10,7 @@ import tf_keras
 from official.cli.errors import UserError
 from projects.yolo.modeling.builder import Style
 from projects.yolo.modeling.decoding import Coordinates, decode_level
-from projects.yolo.modeling.networks import build_backbone, build_decoder, build_head
+from projects.yolo.modeling.networks import AUXILIARY, build_backbone, build_decoder, build_head
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.ops.boxes import xywh_to_yxyx
 from projects.yolo.ops.nms import KINDS, Detections, detect
@@ -68,6 +68,7 @@ class Yolo(tf_keras.Model):
     limits: of post-processing.
     momentum: of BatchNorm.
     epsilon: of BatchNorm.
+    deployed: whether to build the form of inference alone, see `Variant.deployed`.
   """
 
   def __init__(
@@ -79,10 +80,11 @@ class Yolo(tf_keras.Model):
     limits: DetectionLimits | None = None,
     momentum: float = 0.97,
     epsilon: float = 1e-5,
+    deployed: bool = False,
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
-    table = get_variant(variant)
+    table = get_variant(variant).deployed() if deployed else get_variant(variant)
     style = Style(table.activation, momentum, epsilon)
     self.backbone = build_backbone(table, style, input_size)
     style = Style(table.pyramid_activation or table.activation, momentum, epsilon)
@@ -99,6 +101,7 @@ class Yolo(tf_keras.Model):
       "limits": dataclasses.asdict(self.limits),
       "momentum": momentum,
       "epsilon": epsilon,
+      "deployed": deployed,
     }
 
   def call(self, images: tf.Tensor, training: bool = False) -> dict[str, Any]:
@@ -109,14 +112,23 @@ class Yolo(tf_keras.Model):
       training: whether BatchNorm uses the batch's statistics; leaves out the detections.
 
     Returns:
-      `raw`: {level: [b, h, w, anchors, 5 + classes]}; outside training also `detections`, boxes
-      yxyx in pixels of the input (see `detect`).
+      `raw`: {level: [b, h, w, anchors, 5 + classes]}; of a variant with auxiliary heads, in
+      training, also `auxiliary`, the same of those; outside training also `detections`, boxes yxyx
+      in pixels of the input (see `detect`).
     """
     if images.dtype == tf.uint8:
       images = tf.cast(images, self.compute_dtype) / 255
     features = self.backbone(images, training=training)
-    raw = self.head(self.decoder(features, training=training), training=training)
-    return {"raw": raw} if training else {"raw": raw, "detections": self.detections(raw)}
+    outputs = self.head(self.decoder(features, training=training), training=training)
+    raw = {str(level): outputs[str(level)] for level in self.coordinates.anchors}
+    if not training:
+      return {"raw": raw, "detections": self.detections(raw)}
+    auxiliary = {
+      name.removeprefix(AUXILIARY): output
+      for name, output in outputs.items()
+      if name.startswith(AUXILIARY)
+    }
+    return {"raw": raw} | ({"auxiliary": auxiliary} if auxiliary else {})
 
   def detections(self, raw: dict[str, tf.Tensor]) -> Detections:
     """Boxes yxyx in pixels of the input, classes and scores, from raw outputs."""
