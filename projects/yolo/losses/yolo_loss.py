@@ -1,22 +1,23 @@
 """ScaledYOLOv4's loss as pure functions: box (CIoU), objectness and class (cross-entropy).
 
-Per level, over the places that `assign` makes responsible:
+Per level, over the places that are responsible (here by `assign`; `v7_loss.py` has other rules):
 - box: mean of 1 − CIoU;
 - objectness: cross-entropy over every place, the target being the place's CIoU (0 elsewhere)
   without gradient, weighted by level;
-- class: mean of the binary cross-entropies.
+- class: mean of the binary cross-entropies, with smoothed labels where asked for.
 
 Where two objects fall on one place, its objectness target is the larger CIoU (the original:
 whichever was written last).
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from projects.yolo.losses.assignment import Assignment, assign
+from projects.yolo.losses.assignment import Assignment, assign, boxes_in_cells
 from projects.yolo.modeling.decoding import Coordinates, decode_xywh
-from projects.yolo.ops.boxes import ciou, xywh_to_yxyx, yxyx_to_xywh
+from projects.yolo.ops.boxes import ciou, xywh_to_yxyx
 
 # Weights of the levels' objectness, finest first: finer grids have more empty places.
 LEVEL_BALANCE = {
@@ -36,12 +37,16 @@ class LossWeights:
     objectness: gain of the objectness term.
     classes: gain of the class term.
     ratio_threshold: see `assign`.
+    label_smoothing: ε: a place's own class has target 1 − ε/2, the others ε/2.
+    overlap_share: s: a responsible place's objectness target is 1 − s + s · CIoU.
   """
 
   box: float = 0.05
   objectness: float = 1.0
   classes: float = 0.5
   ratio_threshold: float = 4.0
+  label_smoothing: float = 0.0
+  overlap_share: float = 1.0
 
 
 def yolo_loss(
@@ -63,32 +68,60 @@ def yolo_loss(
     Scalars `box_loss`, `objectness_loss`, `class_loss` (weighted, means over the batch) and
     `total_loss`, their sum.
   """
-  terms = [
-    _level_loss(raw[str(level)], labels, coordinates, level, weights)
+  places = {
+    level: _assign_level(raw[str(level)], labels, coordinates, level, weights)
     for level in sorted(coordinates.anchors)
+  }
+  return weigh(loss_terms(raw, places, coordinates, weights, LEVEL_BALANCE[len(places)]), weights)
+
+
+def loss_terms(
+  raw: dict[str, tf.Tensor],
+  places: dict[int, Assignment],
+  coordinates: Coordinates,
+  weights: LossWeights,
+  balance: Sequence[float],
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Box, objectness and class term, summed over levels, before their gains.
+
+  Args:
+    raw: {level: [b, h, w, a, 5 + classes]}, static but for b.
+    places: what answers for what, by level, finest first.
+    coordinates: of the network.
+    weights: targets of objectness and class.
+    balance: weight of each level's objectness, finest first.
+  """
+  terms = [
+    _level_terms(raw[str(level)], places[level], coordinates, level, weights) for level in places
   ]
   boxes, objectness, classes = zip(*terms, strict=True)
-  balance = LEVEL_BALANCE[len(terms)]
+  balanced = [share * term for share, term in zip(balance, objectness, strict=True)]
+  return tf.add_n(boxes), tf.add_n(balanced), tf.add_n(classes)
+
+
+def weigh(
+  terms: tuple[tf.Tensor, tf.Tensor, tf.Tensor], weights: LossWeights
+) -> dict[str, tf.Tensor]:
+  """The terms of `loss_terms` by name, times their gains, and `total_loss`, their sum."""
+  boxes, objectness, classes = terms
   losses = {
-    "box_loss": weights.box * tf.add_n(boxes),
-    "objectness_loss": weights.objectness
-    * tf.add_n([share * term for share, term in zip(balance, objectness, strict=True)]),
-    "class_loss": weights.classes * tf.add_n(classes),
+    "box_loss": weights.box * boxes,
+    "objectness_loss": weights.objectness * objectness,
+    "class_loss": weights.classes * classes,
   }
   return losses | {"total_loss": tf.add_n(list(losses.values()))}
 
 
-def _level_loss(
+def _assign_level(
   raw: tf.Tensor,
   labels: dict[str, tf.Tensor],
   coordinates: Coordinates,
   level: int,
   weights: LossWeights,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  _, height, width, count, channels = raw.shape
-  size = tf.constant([width, height, width, height], raw.dtype)
-  places = assign(
-    yxyx_to_xywh(tf.cast(labels["boxes"], raw.dtype)) * size,
+) -> Assignment:
+  _, height, width, _, _ = raw.shape
+  return assign(
+    boxes_in_cells(labels["boxes"], height, width, raw.dtype),
     labels["classes"],
     labels["valid"],
     tf.constant(coordinates.anchors[level], raw.dtype) / 2**level,
@@ -97,14 +130,23 @@ def _level_loss(
     ratio_threshold=weights.ratio_threshold,
     neighbours=coordinates.scale_xy[level] >= 2,
   )
+
+
+def _level_terms(
+  raw: tf.Tensor, places: Assignment, coordinates: Coordinates, level: int, weights: LossWeights
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  _, height, width, count, channels = raw.shape
   flat = tf.reshape(raw, [-1, height * width * count, channels])
   picked = tf.gather(flat, places.index, batch_dims=1)  # [b, p, 5 + classes]
   overlap = _overlap(picked, places, coordinates.form, coordinates.scale_xy[level])
   mask = tf.cast(places.mask, raw.dtype)
   responsible = tf.maximum(tf.reduce_sum(mask), 1)
-  target = _objectness_target(places, tf.stop_gradient(overlap), flat[..., 4])
-  one_hot = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
-  class_loss = tf.reduce_mean(_cross_entropy(one_hot, picked[..., 5:]), axis=-1)
+  share = weights.overlap_share
+  target = 1 - share + share * tf.maximum(tf.stop_gradient(overlap), 0)
+  target = _objectness_target(places, target, flat[..., 4])
+  wanted = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
+  wanted = wanted * (1 - weights.label_smoothing) + weights.label_smoothing / 2
+  class_loss = tf.reduce_mean(_cross_entropy(wanted, picked[..., 5:]), axis=-1)
   return (
     tf.reduce_sum((1 - overlap) * mask) / responsible,
     tf.reduce_mean(_cross_entropy(target, flat[..., 4])),
@@ -120,10 +162,10 @@ def _overlap(picked: tf.Tensor, places: Assignment, form: str, reach: float) -> 
   return ciou(xywh_to_yxyx(predicted), xywh_to_yxyx(boxes))
 
 
-def _objectness_target(places: Assignment, overlap: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-  """The largest overlap at each place, 0 where nothing is assigned: [b, h · w · a]."""
+def _objectness_target(places: Assignment, target: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  """The largest target at each place, 0 where nothing is assigned: [b, h · w · a]."""
   batch = tf.broadcast_to(tf.range(tf.shape(like)[0])[:, None], tf.shape(places.index))
-  values = tf.where(places.mask, tf.maximum(overlap, 0), 0)
+  values = tf.where(places.mask, target, 0)
   where = tf.stack([batch, places.index], axis=-1)
   return tf.tensor_scatter_nd_max(tf.zeros_like(like), where, values)
 
