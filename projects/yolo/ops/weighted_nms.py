@@ -35,8 +35,6 @@ def merge(
     Boxes [b, k, 4], moved where they survive, and [b, k] bool: which do.
   """
   first = keep & (tf.cumsum(tf.cast(keep, tf.int32), axis=-1) <= max_detections)
-  # A box without area overlaps nothing, not even itself.
-  same |= tf.eye(same.shape[-1], dtype=tf.bool)
   weights = tf.cast(same, scores.dtype) * scores[:, None]
   total = tf.reduce_sum(weights, axis=-1, keepdims=True)
   means = tf.math.divide_no_nan(weights @ boxes, total)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from official.cli.errors import UserError
 from projects.yolo.configs.yolo import Detection
 from projects.yolo.modeling.yolo import DetectionLimits
+from projects.yolo.ops.matrix_nms import decay
 from projects.yolo.ops.nms import KINDS, detect
 from tests.projects.yolo.ops import nms_recipe
 
@@ -102,12 +103,17 @@ def test_boxes_without_area_stay_finite():
     assert all(np.isfinite(part).all() for part in found)
 
 
+def test_a_score_at_the_threshold_is_dropped():
+  found = _detect(BOXES, np.array([[0.5], [0.1], [0.25]]), "class_wise", score_threshold=0.25)
+  np.testing.assert_array_equal(found[1], [0.5])
+
+
 def _iou(a, b):
   sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
   return sides.prod() / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - sides.prod())
 
 
-def _matrix(boxes, scores, decay):
+def _matrix(boxes, scores, form):
   """Equation 5 of SOLOv2 pair by pair: {(box, class): decayed score}."""
   pairs = sorted(np.ndindex(scores.shape), key=lambda pair: -scores[pair])
   worst, decayed = {}, {}
@@ -115,7 +121,7 @@ def _matrix(boxes, scores, decay):
     rivals = [other for other in pairs[:j] if other[1] == pair[1]]
     overlaps = {other: _iou(boxes[pair[0]], boxes[other[0]]) for other in rivals}
     worst[pair] = max(overlaps.values(), default=0)
-    factors = [decay(overlap) / decay(worst[other]) for other, overlap in overlaps.items()]
+    factors = [form(overlap) / form(worst[other]) for other, overlap in overlaps.items()]
     decayed[pair] = scores[pair] * min([1, *factors])
   return decayed
 
@@ -145,6 +151,12 @@ def test_matrix_decays_equal_boxes(kind):
   assert found[1][0] == 0.9
   if kind == "matrix_linear":
     assert len(found[0]) == 1
+
+
+@pytest.mark.parametrize("kind", DECAYS)
+def test_matrix_is_finite_among_equal_boxes(kind):
+  decayed = decay(tf.ones([1, 3, 3]), tf.constant([[0.9, 0.8, 0.7]]), kind)
+  assert np.isfinite(decayed).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
