@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _DARKNET = "https://github.com/AlexeyAB/darknet#pre-trained-models"
 _SCALED = "https://arxiv.org/abs/2011.08036"
 _LARGE = "https://github.com/WongKinYiu/ScaledYOLOv4/tree/yolov4-large"
+_YOLOV7 = "https://github.com/WongKinYiu/yolov7"
+_V7_PAPER = "https://arxiv.org/abs/2207.02696"
 _TEST_DEV = "COCO test-dev2017"
 
 
@@ -67,6 +69,7 @@ DOSSIER = Dossier(
     Paper("YOLOv3: An Incremental Improvement", "https://arxiv.org/abs/1804.02767"),
     Paper("YOLOv4: Optimal Speed and Accuracy", "https://arxiv.org/abs/2004.10934"),
     Paper("Scaled-YOLOv4: Scaling Cross Stage Partial Network", _SCALED),
+    Paper("YOLOv7: Trainable bag-of-freebies sets new state-of-the-art", _V7_PAPER),
   ),
   variants={
     "v3-tiny": Variant(
@@ -130,6 +133,52 @@ DOSSIER = Dossier(
         Claim("AP50", 0.733, _TEST_DEV, 1536, _LARGE),
       ),
     ),
+    "v7-tiny": Variant(
+      experiment="yolo_v7_tiny_coco",
+      claims=(Claim("AP", 0.374, "COCO val2017", 640, _V7_PAPER),),
+    ),
+    "v7": Variant(
+      experiment="yolo_v7_coco",
+      claims=(
+        Claim("AP", 0.514, _TEST_DEV, 640, _YOLOV7),
+        Claim("AP50", 0.697, _TEST_DEV, 640, _YOLOV7),
+      ),
+    ),
+    "v7x": Variant(
+      experiment="yolo_v7x_coco",
+      claims=(
+        Claim("AP", 0.531, _TEST_DEV, 640, _YOLOV7),
+        Claim("AP50", 0.712, _TEST_DEV, 640, _YOLOV7),
+      ),
+    ),
+    "v7-w6": Variant(
+      experiment="yolo_v7_w6_coco",
+      claims=(
+        Claim("AP", 0.549, _TEST_DEV, 1280, _YOLOV7),
+        Claim("AP50", 0.726, _TEST_DEV, 1280, _YOLOV7),
+      ),
+    ),
+    "v7-e6": Variant(
+      experiment="yolo_v7_e6_coco",
+      claims=(
+        Claim("AP", 0.560, _TEST_DEV, 1280, _YOLOV7),
+        Claim("AP50", 0.735, _TEST_DEV, 1280, _YOLOV7),
+      ),
+    ),
+    "v7-d6": Variant(
+      experiment="yolo_v7_d6_coco",
+      claims=(
+        Claim("AP", 0.566, _TEST_DEV, 1280, _YOLOV7),
+        Claim("AP50", 0.740, _TEST_DEV, 1280, _YOLOV7),
+      ),
+    ),
+    "v7-e6e": Variant(
+      experiment="yolo_v7_e6e_coco",
+      claims=(
+        Claim("AP", 0.568, _TEST_DEV, 1280, _YOLOV7),
+        Claim("AP50", 0.744, _TEST_DEV, 1280, _YOLOV7),
+      ),
+    ),
   },
   experiments=(
     "yolo_v3_tiny_coco",
@@ -142,6 +191,13 @@ DOSSIER = Dossier(
     "yolo_v4_p5_coco",
     "yolo_v4_p6_coco",
     "yolo_v4_p7_coco",
+    "yolo_v7_tiny_coco",
+    "yolo_v7_coco",
+    "yolo_v7x_coco",
+    "yolo_v7_w6_coco",
+    "yolo_v7_e6_coco",
+    "yolo_v7_d6_coco",
+    "yolo_v7_e6e_coco",
     "yolo_v4_tiny_shapes",
   ),
   input_shape=_input_shape,

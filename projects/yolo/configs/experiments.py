@@ -71,6 +71,49 @@ def yolo_v4_p7_coco() -> cfg.ExperimentConfig:
   return _coco(Model(variant="v4-p7", input_size=1536))
 
 
+@exp_factory.register_config_factory("yolo_v7_tiny_coco")
+def yolo_v7_tiny_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-tiny (Wang et al. 2022) on COCO."""
+  mild = {"scale": 0.5, "translate": 0.1, "mixup": 0.05}
+  return _v7("v7-tiny", 640, Losses(kind="v7_ota"), Augmentation(**mild), last_share=0.01)
+
+
+@exp_factory.register_config_factory("yolo_v7_coco")
+def yolo_v7_coco() -> cfg.ExperimentConfig:
+  """YOLOv7 (Wang et al. 2022) on COCO."""
+  return _v7("v7", 640, _v7_losses("v7_ota"), _v7_augmentation())
+
+
+@exp_factory.register_config_factory("yolo_v7x_coco")
+def yolo_v7x_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-X (Wang et al. 2022) on COCO."""
+  return _v7("v7x", 640, _v7_losses("v7_ota"), _v7_augmentation())
+
+
+@exp_factory.register_config_factory("yolo_v7_w6_coco")
+def yolo_v7_w6_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-W6 (Wang et al. 2022), with auxiliary heads, on COCO."""
+  return _v7_p6("v7-w6")
+
+
+@exp_factory.register_config_factory("yolo_v7_e6_coco")
+def yolo_v7_e6_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-E6 (Wang et al. 2022), with auxiliary heads, on COCO."""
+  return _v7_p6("v7-e6")
+
+
+@exp_factory.register_config_factory("yolo_v7_d6_coco")
+def yolo_v7_d6_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-D6 (Wang et al. 2022), with auxiliary heads, on COCO."""
+  return _v7_p6("v7-d6")
+
+
+@exp_factory.register_config_factory("yolo_v7_e6e_coco")
+def yolo_v7_e6e_coco() -> cfg.ExperimentConfig:
+  """YOLOv7-E6E (Wang et al. 2022), with auxiliary heads, on COCO."""
+  return _v7_p6("v7-e6e")
+
+
 @exp_factory.register_config_factory("yolo_v4_tiny_shapes")
 def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
   """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""
@@ -115,7 +158,42 @@ def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
   )
 
 
-def _coco(model: Model) -> cfg.ExperimentConfig:
+def _v7_losses(kind: str) -> Losses:
+  """Gains of yolov7's `hyp.scratch.p5.yaml` and `hyp.scratch.p6.yaml`."""
+  return Losses(kind=kind, objectness=0.7, classes=0.3)
+
+
+def _v7_augmentation() -> Augmentation:
+  """Of the same files, but for pasted objects, which records of boxes cannot give."""
+  return Augmentation(scale=0.9, translate=0.2, mixup=0.15)
+
+
+def _v7_p6(variant: str) -> cfg.ExperimentConfig:
+  losses = _v7_losses("v7_aux_ota")
+  return _v7(variant, 1280, losses, _v7_augmentation(), last_share=0.2)
+
+
+def _v7(
+  variant: str,
+  input_size: int,
+  losses: Losses,
+  augmentation: Augmentation,
+  last_share: float = 0.1,
+) -> cfg.ExperimentConfig:
+  """YOLOv7's recipe: ScaledYOLOv4's schedule, other losses and more augmentation."""
+  model = Model(
+    variant=variant,
+    input_size=input_size,
+    norm_epsilon=1e-3,
+    detection=Detection(iou_threshold=0.65),
+  )
+  experiment = _coco(model, last_share)
+  experiment.task.losses = losses
+  experiment.task.train_data.augmentation = augmentation
+  return experiment
+
+
+def _coco(model: Model, last_share: float = 0.2) -> cfg.ExperimentConfig:
   """ScaledYOLOv4's schedule: 300 epochs of batch 64, SGD with cosine decay."""
   steps_per_epoch = _COCO_TRAIN_IMAGES // _COCO_BATCH
   task = YoloTask(
@@ -135,7 +213,7 @@ def _coco(model: Model) -> cfg.ExperimentConfig:
   )
   steps = _COCO_EPOCHS * steps_per_epoch
   optimizer = _sgd(
-    0.01, steps, warmup_steps=3 * steps_per_epoch, last_share=0.2, average_decay=0.9999
+    0.01, steps, warmup_steps=3 * steps_per_epoch, last_share=last_share, average_decay=0.9999
   )
   return cfg.ExperimentConfig(
     task=task,

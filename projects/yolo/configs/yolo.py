@@ -53,15 +53,18 @@ class Model(hyperparams.Config):
 
 @dataclasses.dataclass
 class Losses(hyperparams.Config):
-  """Gains of the loss terms, see `projects.yolo.losses.yolo_loss.LossWeights`.
+  """The loss, and gains of its terms, see `projects.yolo.losses.yolo_loss.LossWeights`.
 
   Attributes:
+    kind: `scaled`, ScaledYOLOv4's; `v7`, `v7_ota` (dynamic assignment) and `v7_aux_ota` (with
+      auxiliary heads), YOLOv7's, whose gains are for three levels, 80 classes and 640 pixels.
     box: gain of 1 − CIoU.
     objectness: gain of the objectness cross-entropy.
     classes: gain of the class cross-entropy.
     ratio_threshold: an anchor fits while its sides are within this factor of the object's.
   """
 
+  kind: str = "scaled"
   box: float = 0.05
   objectness: float = 1.0
   classes: float = 0.5

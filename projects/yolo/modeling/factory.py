@@ -1,14 +1,22 @@
-"""From configuration to network."""
+"""From configuration to network and loss."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from official.cli.errors import UserError
-from projects.yolo.configs.yolo import Losses, Model
-from projects.yolo.losses.yolo_loss import LossWeights
+from projects.yolo.configs.yolo import Model, YoloTask
+from projects.yolo.losses.v7_loss import scale_gains, v7_aux_ota_loss, v7_loss, v7_ota_loss
+from projects.yolo.losses.yolo_loss import LossWeights, yolo_loss
 from projects.yolo.modeling.decoding import DECODERS, Coordinates
 from projects.yolo.modeling.variant import Anchors, Variant
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.modeling.yolo import DetectionLimits, Yolo
+
+Tensors = dict[str, tf.Tensor]
+Labels = Mapping[str, tf.Tensor]
+Loss = Callable[..., Tensors]
 
 _SCALE_XY = {"exponential": 1.0, "scaled": 2.0}  # Of a form that is not the variant's own.
 
@@ -48,9 +56,47 @@ def build_coordinates(config: Model) -> Coordinates:
   return Coordinates(form, scale_xy, anchors)
 
 
-def loss_weights(config: Losses) -> LossWeights:
-  """The loss's gains, as its functions take them."""
-  return LossWeights(**config.as_dict())
+def build_loss(config: YoloTask) -> Callable[[Mapping[str, Any], Labels], Tensors]:
+  """(the network's outputs, labels) → the loss that `config` names and its terms.
+
+  Raises:
+    UserError: there is no such loss, or the network has no auxiliary heads for it.
+  """
+  gains = config.losses.as_dict()
+  kind = gains.pop("kind")
+  if kind not in LOSSES:
+    raise UserError(f"task.losses.kind '{kind}': use one of {', '.join(LOSSES)}")
+  variant, coordinates = get_variant(config.model.variant), build_coordinates(config.model)
+  if kind == _WITH_AUXILIARY and not variant.auxiliary:
+    raise UserError(
+      f"task.losses.kind '{kind}': {config.model.variant} has no auxiliary heads; use v7_ota"
+    )
+  weights = LossWeights(**gains)
+  if kind != "scaled":
+    size = config.model.input_size, config.model.num_classes
+    weights = scale_gains(weights, len(variant.levels), size[1], size[0])
+  loss = LOSSES[kind]
+  return lambda outputs, labels: loss(outputs, labels, coordinates, weights)
+
+
+def _lead_alone(loss: Loss) -> Loss:
+  return lambda outputs, *rest: loss(outputs["raw"], *rest)
+
+
+def _with_auxiliary(outputs: Mapping[str, Any], *rest: Any) -> Tensors:
+  """Evaluation has no auxiliary outputs, and is measured by the lead heads' loss."""
+  if "auxiliary" not in outputs:
+    return v7_ota_loss(outputs["raw"], *rest)
+  return v7_aux_ota_loss(outputs["raw"], outputs["auxiliary"], *rest)
+
+
+_WITH_AUXILIARY = "v7_aux_ota"
+LOSSES: dict[str, Loss] = {
+  "scaled": _lead_alone(yolo_loss),
+  "v7": _lead_alone(v7_loss),
+  "v7_ota": _lead_alone(v7_ota_loss),
+  _WITH_AUXILIARY: _with_auxiliary,
+}
 
 
 def _split_anchors(flat: list[float], variant: Variant) -> dict[int, Anchors]:

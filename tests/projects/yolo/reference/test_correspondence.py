@@ -8,9 +8,12 @@ from official.checkpoints.rules import Rule
 from official.parity.case import TapRule
 from projects.yolo.modeling.darknet.cfg_file import read_cfg
 from projects.yolo.modeling.rows import Row, conv
-from projects.yolo.modeling.variants import VARIANTS
+from projects.yolo.modeling.tables.darknet import DARKNET
+from projects.yolo.modeling.tables.scaled import SCALED
 from projects.yolo.reference.correspondence import of_variant
 from projects.yolo.reference.darknet import CFG
+
+VARIANTS = DARKNET | SCALED  # Those with a `.cfg`.
 
 
 def sections(name):

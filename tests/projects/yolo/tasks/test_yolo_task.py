@@ -53,6 +53,40 @@ def _step(task, inputs, jit_compile):
   return [float(step()) for _ in range(2)]
 
 
+@pytest.mark.parametrize("kind", ["v7", "v7_ota"])
+def test_losses_of_yolov7_learn(shapes, kind):
+  changes = {"model": {"variant": "v7-tiny", "input_size": 64, "anchors": []}}
+  task = _task(shapes, **changes, losses={"kind": kind})
+  inputs = next(iter(task.build_inputs(task.task_config.train_data)))
+  first, last = _step(task, inputs, jit_compile=False)
+  assert last < first
+
+
+def test_auxiliary_heads_add_a_quarter_in_training_alone(shapes):
+  model = {"variant": "v7-w6", "input_size": 128, "anchors": []}
+  task = _task(shapes, model=model, losses={"kind": "v7_aux_ota"})
+  rng = np.random.default_rng(0)
+  shape = lambda level: [1, 128 >> level, 128 >> level, 3, 11]
+  raw = {str(level): tf.constant(rng.normal(size=shape(level))) for level in range(3, 7)}
+  labels = {
+    "boxes": tf.constant([[[0.2, 0.2, 0.6, 0.7]]], tf.float64),
+    "classes": tf.constant([[1]]),
+    "valid": tf.constant([[True]]),
+  }
+  lead = task.build_losses(labels, {"raw": raw})["objectness_loss"]
+  both = task.build_losses(labels, {"raw": raw, "auxiliary": raw})["objectness_loss"]
+  assert 1.2 < both / lead < 1.3
+
+
+def test_a_loss_that_does_not_fit_is_named(shapes):
+  task = _task(shapes, losses={"kind": "ota"})
+  with pytest.raises(UserError, match=r"task\.losses\.kind 'ota': use one of scaled, v7"):
+    task.build_losses({}, {})
+  task = _task(shapes, losses={"kind": "v7_aux_ota"})
+  with pytest.raises(UserError, match="v4-tiny has no auxiliary heads"):
+    task.build_losses({}, {})
+
+
 @pytest.fixture
 def under_policy():
   """Sets a Keras dtype policy until the test ends."""
