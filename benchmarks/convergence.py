@@ -4,11 +4,12 @@ Ours is `train.py` with the shipped experiment. Theirs is transformers' network 
 (its ResNet is given the deep stem that ours has), with PyTorch's initial weights, on the same
 batches, for as many steps, with the same loss weights and optimizer (PyTorch's AdamW); the same
 code evaluates both. Runs that go on at a time share the cores. A run whose result lies in the
-folder is not repeated.
+folder is not repeated, and one that was killed goes on; its minutes are then not known.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def _measure(side: str, seed: int, folder: Path, threads: int) -> dict[str, floa
     command = [sys.executable, "-m", "benchmarks.convergence", f"--directory={folder}"]
     command += ["--side", side, "--seed", str(seed)]
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    is_resumed = (folder / f"{side}{seed}").exists()
     began = time.monotonic()
     done = subprocess.run(
       command,
@@ -72,7 +74,7 @@ def _measure(side: str, seed: int, folder: Path, threads: int) -> dict[str, floa
       env=os.environ | dict.fromkeys(names, str(threads)),
     )
     result = json.loads(done.stdout.splitlines()[-1])
-    result["minutes"] = (time.monotonic() - began) / 60
+    result["minutes"] = math.nan if is_resumed else (time.monotonic() - began) / 60
     write_file(path, json.dumps(result).encode())
   return json.loads(path.read_text())
 
@@ -120,7 +122,7 @@ def _theirs(seed: int, folder: Path) -> dict[str, float]:
   params = settings.experiment(_EXPERIMENT)
   for key, value in _inputs(seed, folder).items():
     settings.override(params, settings.parse_override(f"{key}={value}"), "the benchmark")
-  return {"PQ": train_and_evaluate(params, seed)}
+  return {"PQ": train_and_evaluate(params, seed, folder / f"theirs{seed}" / "last.pt")}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """transformers' MaskFormer, trained by PyTorch on our batches and evaluated by our task."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,14 @@ from projects.maskformer.reference.hugging_face import BACKBONE, Criterion, Netw
 from projects.maskformer.reference.recipe import Recipe
 from projects.maskformer.tasks.maskformer import MaskFormerTask
 
+_KEEP_EVERY = 500  # Steps.
 
-def train_and_evaluate(params: cfg.ExperimentConfig, seed: int) -> float:
-  """PQ on the validation data after training as `params` say."""
+
+def train_and_evaluate(params: cfg.ExperimentConfig, seed: int, kept: Path) -> float:
+  """PQ on the validation data after training as `params` say.
+
+  Goes on from the file `kept`, where there is one, and writes it as it goes.
+  """
   torch.manual_seed(seed)
   task = MaskFormerTask(params.task)
   model = MaskFormerForInstanceSegmentation(_sizes(params.task))
@@ -32,9 +39,12 @@ def train_and_evaluate(params: cfg.ExperimentConfig, seed: int) -> float:
   network, criterion = Network(model), Criterion(model.criterion, torch.float32)
   optimizer, schedule = _optimizer(network, params)
   clip_norm = params.trainer.optimizer_config.optimizer.get().clip_norm
-  batches = iter(task.build_inputs(params.task.train_data))
+  parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+  start = _resume(parts, kept)
+  batches = iter(task.build_inputs(params.task.train_data, start_step=start))
   network.train()
-  for _ in tqdm(range(params.trainer.train_steps), mininterval=10):
+  steps = params.trainer.train_steps
+  for step in tqdm(range(start, steps), initial=start, total=steps, mininterval=10):
     images, labels = next(batches)
     batch = {name: torch.from_numpy(array) for name, array in _arrays(labels).items()}
     optimizer.zero_grad(set_to_none=True)
@@ -42,7 +52,26 @@ def train_and_evaluate(params: cfg.ExperimentConfig, seed: int) -> float:
     nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()
     schedule.step()
+    if (step + 1) % _KEEP_EVERY == 0:
+      _keep(parts, step + 1, kept)
   return _evaluate(task, network)
+
+
+def _keep(parts: Mapping[str, Any], step: int, path: Path) -> None:
+  states = {name: part.state_dict() for name, part in parts.items()}
+  path.parent.mkdir(parents=True, exist_ok=True)
+  torch.save(states | {"step": step}, path.with_suffix(".new"))
+  os.replace(path.with_suffix(".new"), path)
+
+
+def _resume(parts: Mapping[str, Any], path: Path) -> int:
+  """Fills `parts` from `path`; returns the step to go on from."""
+  if not path.exists():
+    return 0
+  states = torch.load(path, weights_only=True)
+  for name, part in parts.items():
+    part.load_state_dict(states[name])
+  return states["step"]
 
 
 def _sizes(task: Config) -> MaskFormerConfig:
