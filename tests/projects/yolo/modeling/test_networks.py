@@ -30,7 +30,7 @@ def _images(batch=2, dtype="float32"):
 
 
 # One of each kind; the others are as large as v4-csp, or larger, and made of the same layers.
-@pytest.fixture(params=["v3-tiny", "v4-tiny", "v4-csp"])
+@pytest.fixture(params=["v3-tiny", "v4-tiny", "v4-csp", "v7-tiny"])
 def variant(request):
   return request.param
 
