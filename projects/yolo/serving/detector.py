@@ -10,6 +10,7 @@ from official.dossiers.dossier import Detections
 from official.serving import weights
 from projects.yolo.configs.yolo import YoloTask
 from projects.yolo.modeling.darknet.model import import_darknet
+from projects.yolo.modeling.deploy import deployed
 from projects.yolo.modeling.factory import build_yolo
 from projects.yolo.ops import darknet_image, geometry
 from projects.yolo.ops.boxes import to_image_pixels
@@ -60,7 +61,7 @@ class ImageDetector:
 
 
 class YoloDetector(ImageDetector):
-  """Detects as the task's evaluation does: same resizing, same network, same suppression.
+  """Detects as the task's evaluation does: same resizing, network (deployed), suppression.
 
   Args:
     task: the configuration; of its data, only whether evaluation keeps the aspect ratio counts.
@@ -75,7 +76,8 @@ class YoloDetector(ImageDetector):
     model = build_yolo(task.model)
     weights.load(model, checkpoint)
     fit = geometry.fitting(task.validation_data.letterbox)
-    super().__init__(model, lambda image: fit(image, task.model.input_size), batch_size)
+    size = task.model.input_size
+    super().__init__(deployed(model), lambda image: fit(image, size), batch_size)
 
 
 class DarknetDetector(ImageDetector):

@@ -112,3 +112,21 @@ def test_a_checkpoint_of_another_network(data, trained):
   config.model.num_classes = 7
   with pytest.raises(UserError, match="cannot be loaded"):
     YoloDetector(config, trained[1], batch_size=1)
+
+
+def test_yolov7_is_deployed_and_finds_the_same(data, tmp_path):
+  config = task_config(data)
+  config.model.override({"variant": "v7-tiny", "norm_epsilon": 1e-3})
+  config.model.detection.score_threshold = 0.001
+  tf.keras.utils.set_random_seed(0)
+  model = yolo.YoloTask(config).build_model()
+  checkpoint = tf.train.Checkpoint(model=model).write(str(tmp_path / "ckpt-1"))
+  detector = YoloDetector(config, checkpoint, 1)
+  assert len(detector._model.weights) < len(model.weights)
+  image = np.random.default_rng(0).integers(0, 256, [64, 64, 3], np.uint8)
+  found = detector.detect([image])[0]
+  wanted = model(tf.constant(image)[None], training=False)["detections"]
+  count = int(wanted["count"][0])
+  assert count > 10
+  np.testing.assert_allclose(found["scores"], wanted["scores"][0, :count], rtol=1e-4)
+  np.testing.assert_array_equal(found["classes"], wanted["classes"][0, :count])
