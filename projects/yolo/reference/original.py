@@ -126,5 +126,6 @@ class Original:
       "momentum": recipe.momentum,
       "weight decay": recipe.weight_decay,
       "average decay": recipe.average_decay,
+      "kind": "class_wise",
       **_DETECTION,
     }
