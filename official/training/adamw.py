@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.training.wrapping import whole
+
 Pairs = list[tuple[tf.Tensor, tf.Variable]]
 Rate = float | tf_keras.optimizers.schedules.LearningRateSchedule
 
@@ -71,7 +73,7 @@ class AdamW(tf_keras.optimizers.legacy.Optimizer):
     Args:
       groups: by the variables' `ref()`; those that are not in it are of the default group.
     """
-    self._group_of = lambda variable: groups.get(_whole(variable).ref(), Group())
+    self._group_of = lambda variable: groups.get(whole(variable).ref(), Group())
 
   def _create_slots(self, var_list: list[tf.Variable]) -> None:
     for variable in var_list:
@@ -126,23 +128,8 @@ class AdamW(tf_keras.optimizers.legacy.Optimizer):
     return super().get_config() | {"learning_rate": rate} | self._config
 
 
-def innermost(optimizer: tf_keras.optimizers.Optimizer) -> tf_keras.optimizers.Optimizer:
-  """The optimizer inside loss scaling and weight averaging."""
-  while hasattr(optimizer, "inner_optimizer") or hasattr(optimizer, "_optimizer"):
-    optimizer = getattr(optimizer, "inner_optimizer", None) or optimizer._optimizer
-  return optimizer
-
-
 def clip_by_global_norm(gradients: list[tf.Tensor], limit: float) -> list[tf.Tensor]:
   """Scales gradients down together where the norm of all of them exceeds `limit`."""
   norm = tf.sqrt(tf.add_n([tf.reduce_sum(gradient**2) for gradient in gradients]))
   scale = tf.minimum(limit / (norm + 1e-6), 1)
   return [gradient * scale for gradient in gradients]
-
-
-def _whole(variable: tf.Variable) -> tf.Variable:
-  """The variable that `variable` is one replica's part of."""
-  for holder in (variable, variable.handle):  # Resource variables keep it in the handle.
-    if container := getattr(holder, "_distributed_container", None):
-      return container()
-  return variable

@@ -1,42 +1,22 @@
 """Optimizers and learning rates that TFMG lacks, under names that a configuration can choose."""
 
 import dataclasses
-from typing import Any
-
-import tensorflow as tf
-import tf_keras
 
 from official.modeling import hyperparams, optimization
 from official.modeling.optimization import optimizer_factory
 from official.modeling.optimization.configs import optimization_config, optimizer_config
 from official.training import schedules
 from official.training.adamw import AdamW
+from official.training.sgd import SGD
 
 
-class SGD(tf_keras.optimizers.legacy.SGD):
-  """Gradient descent with momentum as PyTorch and Darknet have it.
+@dataclasses.dataclass
+class SGDConfig(optimizer_config.SGDConfig):
+  """Of `official.training.sgd.SGD`, whose arguments these are."""
 
-  The momentum adds up gradients, v ← m·v + g, and the learning rate multiplies it as it is applied:
-  w ← w − r·v, or w − r·(g + m·v) with Nesterov's form. Keras adds up r·g instead: as long as the
-  rate does not change the two are the same, but while it warms up Keras' steps lag behind.
-  """
-
-  def _resource_apply_dense(
-    self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
-  ) -> tf.Operation:
-    if not self._momentum:
-      return super()._resource_apply_dense(grad, var, apply_state)
-    place = (var.device, var.dtype.base_dtype)
-    figures = (apply_state or {}).get(place) or self._fallback_apply_state(*place)
-    return tf.raw_ops.ResourceApplyMomentum(
-      var=var.handle,
-      accum=self.get_slot(var, "momentum").handle,
-      lr=figures["lr_t"],
-      grad=grad,
-      momentum=figures["momentum"],
-      use_locking=self._use_locking,
-      use_nesterov=self.nesterov,
-    )
+  warmup_steps: int = 0
+  warmup_momentum: float = 0.0
+  warmup_bias_rate: float = 0.0
 
 
 @dataclasses.dataclass
@@ -79,11 +59,9 @@ class ProductWarmupConfig(hyperparams.Config):
 
 @dataclasses.dataclass
 class OptimizerConfig(optimization_config.OptimizerConfig):
-  """TFMG's choice of optimizers; `SGD` above as `sgd_torch`, and `AdamW` as `adamw_torch`."""
+  """TFMG's choice of optimizers; `SGD` as `sgd_torch`, and `AdamW` as `adamw_torch`."""
 
-  sgd_torch: optimizer_config.SGDConfig = dataclasses.field(
-    default_factory=optimizer_config.SGDConfig
-  )
+  sgd_torch: SGDConfig = dataclasses.field(default_factory=SGDConfig)
   adamw_torch: AdamWConfig = dataclasses.field(default_factory=AdamWConfig)
 
 

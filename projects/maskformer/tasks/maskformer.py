@@ -15,7 +15,8 @@ from official.evaluation.gathering import merge_workers
 from official.reports.segments import draw_segments, found_segments
 from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
-from official.training.adamw import AdamW, innermost
+from official.training.adamw import AdamW
+from official.training.wrapping import innermost
 from projects.maskformer.checkpoints.foreign import foreign_files
 from projects.maskformer.configs.data import DataConfig
 from projects.maskformer.configs.maskformer import MaskFormerTask as MaskFormerTaskConfig

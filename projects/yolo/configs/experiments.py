@@ -212,8 +212,10 @@ def _coco(model: Model, last_share: float = 0.2) -> cfg.ExperimentConfig:
     ),
   )
   steps = _COCO_EPOCHS * steps_per_epoch
-  optimizer = _sgd(
-    0.01, steps, warmup_steps=3 * steps_per_epoch, last_share=last_share, average_decay=0.9999
+  warmup_steps = 3 * steps_per_epoch
+  optimizer = _sgd(0.01, steps, warmup_steps, last_share=last_share, average_decay=0.9999)
+  optimizer.optimizer.sgd_torch.override(
+    {"warmup_steps": warmup_steps, "warmup_momentum": 0.8, "warmup_bias_rate": 0.1}
   )
   return cfg.ExperimentConfig(
     task=task,

@@ -75,7 +75,7 @@ class Candidate:
   def _settings(self) -> dict[str, Any]:
     model, optimization = self._params.task.model, self._params.trainer.optimizer_config
     losses, coordinates = self._params.task.losses, self._model.coordinates
-    cosine = optimization.learning_rate.get()
+    cosine, optimizer = optimization.learning_rate.get(), optimization.optimizer.get()
     return {
       "norm epsilon": model.norm_epsilon,
       "norm momentum": model.norm_momentum,
@@ -89,7 +89,9 @@ class Candidate:
       "last share of the learning rate": cosine.alpha,
       "warm-up steps": optimization.warmup.get().warmup_steps,
       "decay steps": cosine.decay_steps,
-      "momentum": optimization.optimizer.get().momentum,
+      "momentum": optimizer.momentum,
+      "first momentum": optimizer.warmup_momentum,
+      "first learning rate of biases": optimizer.warmup_bias_rate,
       "weight decay": self._params.task.weight_decay,
       "average decay": optimization.ema.average_decay,
       **model.detection.as_dict(),
@@ -116,6 +118,7 @@ def _changes(schedule: Mapping[str, Any], input_size: int) -> dict[str, Any]:
       "optimizer_config": {
         "ema": {"average_decay": schedule["average_decay"]},
         "learning_rate": {"cosine": {"decay_steps": schedule["decay_steps"]}},
+        "optimizer": {"sgd_torch": {"warmup_steps": schedule["warmup_steps"]}},
         "warmup": {"linear": {"warmup_steps": schedule["warmup_steps"]}},
       }
     },

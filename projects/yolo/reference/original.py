@@ -57,7 +57,13 @@ class Original:
       level: self.network.layers[index] for level, index in self.network.heads.items()
     }
     self.recipe = training.Recipe(
-      learning_rate=0.01, last_share=0.2, momentum=0.937, weight_decay=0.0005, **schedule
+      learning_rate=0.01,
+      last_share=0.2,
+      momentum=0.937,
+      first_momentum=0.8,
+      first_bias_rate=0.1,
+      weight_decay=0.0005,
+      **schedule,
     )
     self.input_size = input_size
 
@@ -124,6 +130,8 @@ class Original:
       "warm-up steps": recipe.warmup_steps,
       "decay steps": recipe.decay_steps,
       "momentum": recipe.momentum,
+      "first momentum": recipe.first_momentum,
+      "first learning rate of biases": recipe.first_bias_rate,
       "weight decay": recipe.weight_decay,
       "average decay": recipe.average_decay,
       "kind": "class_wise",

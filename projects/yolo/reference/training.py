@@ -1,12 +1,12 @@
 """How the original trains, in PyTorch: SGD with Nesterov momentum, warm-up, cosine, an average.
 
-As this project's experiments configure it. Against ScaledYOLOv4's own loop, warm-up treats all
-parameters alike and leaves momentum alone, the cosine follows steps and not epochs, and the average
-forgets by TFMG's ramp; see the project's README.
+As this project's experiments configure it. Against ScaledYOLOv4's own loop, the cosine follows
+steps and not epochs, and the average forgets by TFMG's ramp; see the project's README.
 """
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,9 @@ class Recipe:
     warmup_steps: steps over which it rises from 0.
     decay_steps: steps over which it falls along half a cosine.
     last_share: of it, that is left at the end.
-    momentum: of SGD.
+    momentum: of SGD, behind the warm-up.
+    first_momentum: at its beginning.
+    first_bias_rate: of biases, at its beginning.
     weight_decay: of convolution kernels, added to their gradients.
     average_decay: share of the average that a late step keeps.
   """
@@ -32,34 +34,53 @@ class Recipe:
   decay_steps: int
   last_share: float
   momentum: float
+  first_momentum: float
+  first_bias_rate: float
   weight_decay: float
   average_decay: float
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-  """Two groups: convolution kernels, which decay, and the rest, which does not."""
+  """Three groups: convolution kernels, which decay, other weights, and biases."""
   kernels = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
-  known = {id(kernel) for kernel in kernels}
+  biases = [p for name, p in network.named_parameters() if name.endswith("bias")]
+  known = {id(parameter) for parameter in (*kernels, *biases)}
   rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
-  groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest}]
+  groups = [{"params": kernels, "weight_decay": recipe.weight_decay}]
+  groups += [{"params": rest}, {"params": biases}]
   return torch.optim.SGD(groups, recipe.learning_rate, recipe.momentum, nesterov=True)
 
 
 def make_schedule(
   optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LambdaLR:
-  """Rises in a line, then falls along the cosine that began at step 0."""
+  """Rises in a line, then falls along the cosine that began at step 0; biases begin high.
+
+  Momentum rises in the same steps.
+  """
 
   def cosine(step: int) -> float:
     turn = math.pi * min(step / recipe.decay_steps, 1)
     return recipe.last_share + (1 - recipe.last_share) * (1 + math.cos(turn)) / 2
 
-  def share(step: int) -> float:
-    if step < recipe.warmup_steps:
-      return step / recipe.warmup_steps * cosine(recipe.warmup_steps)
-    return cosine(step)
+  def passed(step: int) -> float:
+    return min(step / recipe.warmup_steps, 1)
 
-  return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+  def share(step: int) -> float:
+    return passed(step) * cosine(max(step, recipe.warmup_steps))
+
+  def share_of_biases(step: int) -> float:
+    return share(step) + (1 - passed(step)) * recipe.first_bias_rate / recipe.learning_rate
+
+  def set_momentum(*_: Any) -> None:
+    part = passed(schedule.last_epoch)
+    for group in optimizer.param_groups:
+      group["momentum"] = (1 - part) * recipe.first_momentum + part * recipe.momentum
+
+  shares = [share, share, share_of_biases]
+  schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shares)
+  optimizer.register_step_pre_hook(set_momentum)
+  return schedule
 
 
 class Average(AveragedModel):

@@ -16,10 +16,13 @@ from official.evaluation.gathering import merge_workers
 from official.reports.boxes import detections_to_boxes, draw_boxes
 from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
+from official.training.sgd import SGD
+from official.training.wrapping import innermost
 from projects.yolo.checkpoints.foreign import foreign_files
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
 from projects.yolo.dataloaders.yolo_input import build_dataset
+from projects.yolo.modeling import roles
 from projects.yolo.modeling.factory import build_loss, build_yolo
 from projects.yolo.modeling.yolo import Yolo
 from projects.yolo.ops.boxes import to_image_pixels
@@ -101,6 +104,7 @@ class YoloTask(base_task.Task):
     weight decay is coupled: it is added to the gradient of convolution kernels.
     """
     images, labels = inputs
+    _assign_biases(optimizer, model)
     with tf.GradientTape() as tape:
       losses = self.build_losses(labels, model(images, training=True))
       objective = losses["total_loss"] * tf.cast(tf.shape(images)[0], losses["total_loss"].dtype)
@@ -168,10 +172,8 @@ class YoloTask(base_task.Task):
     return pictures
 
   def _decayed(self, gradients: list[tf.Tensor], model: Yolo) -> list[tf.Tensor]:
-    """Gradients with weight decay on convolution kernels: by the variable's role, not its name."""
-    kernels = {
-      layer.kernel.ref() for layer in model.submodules if isinstance(layer, tf_keras.layers.Conv2D)
-    }
+    """Gradients, with weight decay on convolution kernels."""
+    kernels = roles.kernels(model)
     return [
       gradient + self.task_config.weight_decay * tf.cast(variable, gradient.dtype)
       if variable.ref() in kernels
@@ -185,6 +187,12 @@ class YoloTask(base_task.Task):
     for metric in metrics or []:
       metric.update_state(losses[metric.name])
     return {self.loss: losses["total_loss"]} | {term: losses[term] for term in LOSS_TERMS}
+
+
+def _assign_biases(optimizer: tf_keras.optimizers.Optimizer, model: Yolo) -> None:
+  inner = innermost(optimizer)
+  if isinstance(inner, SGD):
+    inner.assign_biases(roles.biases(model))
 
 
 def _to_host(outputs: Any) -> Any:

@@ -9,9 +9,10 @@ import tf_keras
 import torch
 
 from official.modeling import optimization
-from official.training.adamw import AdamW, Group, innermost
+from official.training.adamw import AdamW, Group
 from official.training.optimizers import OptimizationConfig
 from official.training.schedules import Poly
+from official.training.wrapping import innermost
 from tests.official.training import runs
 
 SHAPES = ([3, 4], [4], [5, 2], [7])

@@ -6,7 +6,8 @@ import tensorflow as tf
 import torch
 
 from official.modeling import optimization
-from official.training.optimizers import SGD, OptimizationConfig
+from official.training.optimizers import OptimizationConfig
+from official.training.sgd import SGD
 
 RATES = [0.0, 0.1, 0.25, 0.3, 0.2, 0.05]
 
@@ -37,6 +38,35 @@ def test_steps_are_pytorchs_while_the_rate_changes(momentum, nesterov, jit_compi
   if momentum:
     buffer = original.state[weight]["momentum_buffer"]
     np.testing.assert_allclose(ours.get_slot(variable, "momentum"), buffer, rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_beginning_is_that_of_yolov7s_loop(jit_compile):
+  """Its `numpy.interp`s over the first steps, with PyTorch's groups."""
+  rng = np.random.default_rng(1)
+  starts, gradients = rng.normal(size=[2, 3]), rng.normal(size=[7, 2, 3])
+  weights = [torch.tensor(start, requires_grad=True) for start in starts]
+  original = torch.optim.SGD([{"params": [weight]} for weight in weights], 0.0, 0.9, nesterov=True)
+  variables, rate = [tf.Variable(start) for start in starts], tf.Variable(0.0, dtype=tf.float64)
+  ours = SGD(lambda: rate, 0.9, True, warmup_steps=4, warmup_momentum=0.5, warmup_bias_rate=0.1)
+  ours._create_all_weights(variables)
+  ours.assign_biases(variables[1:])
+
+  @tf.function(jit_compile=jit_compile)
+  def step(gradient):
+    ours.apply_gradients(zip(tf.unstack(gradient), variables, strict=True))
+
+  for index, gradient in enumerate(gradients):
+    for group, first in zip(original.param_groups, (0.0, 0.1), strict=True):
+      group["lr"] = np.interp(index, [0, 4], [first, 0.02])
+      group["momentum"] = np.interp(index, [0, 4], [0.5, 0.9])
+    for weight, each in zip(weights, gradient, strict=True):
+      weight.grad = torch.tensor(each)
+    original.step()
+    rate.assign(np.interp(index, [0, 4], [0.0, 0.02]))
+    step(tf.constant(gradient))
+    for variable, weight in zip(variables, weights, strict=True):
+      np.testing.assert_allclose(variable, weight.detach(), rtol=1e-6, atol=1e-7)
 
 
 def test_a_configuration_chooses_it():

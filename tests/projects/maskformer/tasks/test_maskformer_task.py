@@ -11,7 +11,7 @@ import projects.registry  # noqa: F401
 from official.cli.errors import UserError
 from official.core import exp_factory
 from official.modeling import optimization
-from official.training.adamw import innermost
+from official.training.wrapping import innermost
 from projects.maskformer.tasks import maskformer
 from tests.projects.maskformer.tasks.small import make_task
 

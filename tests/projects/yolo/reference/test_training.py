@@ -20,6 +20,8 @@ RECIPE = training.Recipe(
   decay_steps=12,
   last_share=0.2,
   momentum=0.937,
+  first_momentum=0.8,
+  first_bias_rate=0.1,
   weight_decay=0.0005,
   average_decay=0.4,
 )
@@ -43,8 +45,12 @@ def test_the_rate_is_tfmgs():
   schedule = training.make_schedule(optimizer, RECIPE)
   for step in range(16):
     want = float(rate(tf.constant(step)))
-    assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([want, want], rel=1e-6)
+    first = 0.1 * max(1 - step / 4, 0)
+    found = [group["lr"] for group in optimizer.param_groups]
+    assert found == pytest.approx([want, want, want + first], rel=1e-6)
     optimizer.step()
+    momentum = np.interp(step, [0, 4], [0.8, 0.937])
+    assert [g["momentum"] for g in optimizer.param_groups] == pytest.approx([momentum] * 3)
     schedule.step()
 
 
@@ -70,13 +76,16 @@ def test_the_average_is_tfmgs():
   assert not np.allclose(kept, values[-1], atol=0.1)
 
 
-def test_only_kernels_decay():
+def test_only_kernels_decay_and_biases_are_a_group():
   network = Darknet(CFG / "yolov3-tiny.cfg")
-  kernels, rest = training.make_optimizer(network, RECIPE).param_groups
+  kernels, rest, biases = training.make_optimizer(network, RECIPE).param_groups
   assert {p.ndim for p in kernels["params"]} == {4}
   assert {p.ndim for p in rest["params"]} == {1}
-  assert (kernels["weight_decay"], rest["weight_decay"]) == (0.0005, 0)
-  assert len(kernels["params"]) + len(rest["params"]) == len(list(network.parameters()))
+  named = [p for name, p in network.named_parameters() if name.endswith(".bias")]
+  assert {id(p) for p in biases["params"]} == {id(p) for p in named}
+  assert [g["weight_decay"] for g in (kernels, rest, biases)] == [0.0005, 0, 0]
+  groups = [kernels["params"], rest["params"], biases["params"]]
+  assert sum(map(len, groups)) == len(list(network.parameters()))
 
 
 def test_the_gradient_alone_is_multiplied_by_the_images():
