@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import projects.registry  # noqa: F401
 from official.layers.activations import leaky
+from official.modeling.optimization import OptimizationConfig
 from official.parity.case import Arrays, Side, Trainer
 from official.parity.recorders.keras_precision import computing_in
 from official.parity.recorders.keras_trainer import TaskTrainer
@@ -22,7 +23,8 @@ class Candidate:
 
   Args:
     experiment: whose network and task are taken.
-    schedule: warmup_steps, decay_steps and average_decay.
+    schedule: warmup_steps, decay_steps, average_decay and rate_share, by which the experiment's
+      learning rates are multiplied.
     input_size: side of the input in pixels.
     precision: of the network.
   """
@@ -32,6 +34,7 @@ class Candidate:
   ) -> None:
     self._params = settings.experiment(experiment)
     settings.override(self._params, _changes(schedule, input_size), "the parity case")
+    _multiply_rates(self._params.trainer.optimizer_config, schedule["rate_share"])
     self._task = YoloTask(self._params.task)
     with computing_in(precision):
       self._model = self._task.build_model()
@@ -123,3 +126,8 @@ def _changes(schedule: Mapping[str, Any], input_size: int) -> dict[str, Any]:
       }
     },
   }
+
+
+def _multiply_rates(config: OptimizationConfig, share: float) -> None:
+  config.learning_rate.get().initial_learning_rate *= share
+  config.optimizer.get().warmup_bias_rate *= share

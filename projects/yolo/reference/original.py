@@ -56,14 +56,16 @@ class Original:
     self.heads: dict[str, Yolo] = {
       level: self.network.layers[index] for level, index in self.network.heads.items()
     }
+    lengths = dict(schedule)
+    share = lengths.pop("rate_share")
     self.recipe = training.Recipe(
-      learning_rate=0.01,
+      learning_rate=0.01 * share,
       last_share=0.2,
       momentum=0.937,
       first_momentum=0.8,
-      first_bias_rate=0.1,
+      first_bias_rate=0.1 * share,
       weight_decay=0.0005,
-      **schedule,
+      **lengths,
     )
     self.input_size = input_size
 

@@ -7,6 +7,9 @@ import numpy as np
 
 SIZES = {"v7-tiny": 64, "v7": 64, "v7-w6": 128}  # Side of the input in pixels.
 RECORDING = Path(__file__).with_name("original.npz")
+STEPS, WARMUP = 10, 6  # Of the recorded training.
+RATE_SHARE = 0.01  # Of the published rates: at full ones rounding grows thirtyfold in a step.
+SCENE = "mixed"  # Of `v7_scenes`: its objects.
 _SAMPLES = 16  # Of each layer's output and of each gradient.
 
 
@@ -35,3 +38,13 @@ def sample(array: np.ndarray) -> np.ndarray:
   """Some values of an array in the original's layout."""
   flat = array.reshape(-1)
   return flat[np.linspace(0, flat.size - 1, _SAMPLES).astype(int)]
+
+
+def change(name: str, after: np.ndarray) -> np.ndarray:
+  """Some values of what training added to `weight(name, …)`."""
+  return sample(after) - sample(weight(name, after.shape))
+
+
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
+  """Largest difference as a share of the largest wanted value."""
+  return float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))

@@ -18,7 +18,8 @@ from tests.projects.yolo.v7 import recipe
 Named = Iterator[tuple[str, np.ndarray]]
 
 
-def _network(checkout: Path, variant: str) -> torch.nn.Module:
+def make_network(checkout: Path, variant: str) -> torch.nn.Module:
+  """The original's, with the weights of the recipe."""
   from models.yolo import Model
 
   network = Model(str(checkout / f"cfg/training/yolo{variant}.yaml"), ch=3, nc=80).double()
@@ -68,7 +69,7 @@ def _record(checkout: Path) -> Named:
   for variant, size in recipe.SIZES.items():
     images = torch.from_numpy(recipe.images(size))
     for part in (_outputs, _gradients):
-      for name, value in part(_network(checkout, variant), images):
+      for name, value in part(make_network(checkout, variant), images):
         yield f"{variant}/{name}", value
 
 
