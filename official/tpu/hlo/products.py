@@ -2,7 +2,8 @@
 
 Twice the multiply-adds. Zeros that pad an image count as its values do, as in
 `official.inspection.flops`; zeros between dilated values (as in gradients of strided convolutions)
-do not: no algorithm needs to multiply them.
+do not: no algorithm needs to multiply them. Nor do those around an image of one place in a window
+that reaches over it from either end: that is how the compiler writes an outer product.
 """
 
 import math
@@ -105,7 +106,7 @@ def _dimensions(instruction: Instruction, attribute: str) -> list[int]:
 
 def _convolution(instruction: Instruction, operands: list[Shape]) -> int:
   """Each output adds up, over the window, a group's input features."""
-  _, kernel, result = _LABELS.search(instruction.attributes).groups()
+  image, kernel, result = _LABELS.search(instruction.attributes).groups()
   output = instruction.shapes[0]
   features = operands[1].sizes[kernel.index("i")]
   outer = output.sizes[result.index("b")] * output.sizes[result.index("f")]
@@ -113,8 +114,15 @@ def _convolution(instruction: Instruction, operands: list[Shape]) -> int:
   pairs = 1
   for place, label in enumerate(sorted(set(result) - set("bf"))):
     sizes = output.sizes[result.index(label)], operands[1].sizes[kernel.index(label)]
-    pairs *= _meetings(*sizes, {key: values[place] for key, values in window.items()})
+    along = {key: values[place] for key, values in window.items()}
+    is_outer = operands[0].sizes[image.index(label)] == 1 and _reaches_over(sizes[1], along)
+    pairs *= sizes[0] if is_outer else _meetings(*sizes, along)
   return outer * features * pairs
+
+
+def _reaches_over(taps: int, window: dict[str, tuple[int, int]]) -> bool:
+  """Whether each tap meets an image of one place, at one output."""
+  return "stride" not in window and min(window.get("pad", (0, 0))) >= taps - 1
 
 
 def _meetings(outputs: int, taps: int, window: dict[str, tuple[int, int]]) -> int:

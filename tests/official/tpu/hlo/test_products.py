@@ -78,6 +78,17 @@ def test_a_gradient_of_a_strided_convolution_of_odd_size_by_hand():
   assert total(module_of(gradient, *shapes)) == 2 * channels * (12**2 + 10**2)
 
 
+def test_an_outer_product_written_as_a_convolution():
+  """As libtpu writes a product by channel: a window of 5 over images of one place."""
+
+  def run(image, kernel):
+    return jax.lax.conv_general_dilated(
+      image, kernel, (1,), [(4, 4)], dimension_numbers=("NWC", "WIO", "NWC")
+    )
+
+  assert total(module_of(run, (7, 1, 3), (5, 3, 2))) == 2 * (7 * 5 * 2) * 3
+
+
 def test_matrix_product():
   assert total(module_of(jnp.matmul, (32, 64), (64, 48))) == 2 * 32 * 64 * 48
 
