@@ -124,7 +124,8 @@ def test_every_file_fits_the_experiment_that_its_header_runs(path):
     data = params.task.train_data
     assert f"), {params.trainer.train_steps:,} steps of {data.global_batch_size} images" in text
     (topology,) = re.findall(r"\(topology (\S+)\)", text)
-    assert data.global_batch_size % chips.parse(topology).replicas == 0
+    for each in (data, params.task.validation_data):
+      assert each.global_batch_size % chips.parse(topology).replicas == 0
 
 
 def test_every_experiment_has_a_file():
