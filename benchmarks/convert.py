@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _IMAGES, _SIZE, _SHARDS = 2000, 320, 8
 _WORKERS = os.cpu_count() or 1
@@ -94,7 +94,7 @@ def _prepare_ours(case: str, root: Path) -> Callable[[], object]:
 
 
 def _prepare_upstream(case: str, root: Path) -> Callable[[], object]:
-  quiet_tensorflow()
+  prepare_tensorflow()
   import numpy as np
   from absl import flags
   from PIL import Image

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.steps import peak_memory, print_measured
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _SHAPES = ((256, 2), (640, 1))  # Side and batch.
 _CLASSES, _SEGMENTS = 150, 10
@@ -78,7 +78,7 @@ def _batch(size: int, batch: int) -> dict[str, np.ndarray]:
 
 def _our_step(size: int, batch: int) -> tuple[Callable[[], Any], float]:
   """The step, and the GB that the imports took."""
-  quiet_tensorflow()
+  prepare_tensorflow()
   import tensorflow as tf
 
   from projects.maskformer.configs.model import Model

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _BATCH, _SIZE, _REPEATS = 8, 100, 3
 _FEW = 20  # Valid targets in the padded kinds; COCO has 10 a picture, ADE20K 9.
@@ -18,7 +18,7 @@ _FEW = 20  # Valid targets in the padded kinds; COCO has 10 a picture, ADE20K 9.
 
 def main() -> None:
   """Prints one row a kind of cost."""
-  quiet_tensorflow()
+  prepare_tensorflow()
   sides = {"scipy": _scipy, **_ours(), **_upstream()}
   print(f"matching: {_BATCH}x{_SIZE}x{_SIZE}; CPU ms a batch (! where the total is not SciPy's)")
   for name, (cost, valid) in _kinds().items():

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _PHOTOGRAPHS = Path(__file__).resolve().parents[1].parent / "shared/data"
 _BATCH, _WARM_UP, _SECONDS = 8, 4, 8.0
@@ -49,7 +49,7 @@ def _measure(side: str, case: str, use: str, root: Path) -> float:
 
 def _run_side(side: str, case: str, use: str, root: Path) -> None:
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-  quiet_tensorflow()
+  prepare_tensorflow()
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(1)

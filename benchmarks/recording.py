@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 from official.parity.case import Side
 
 _MAKERS: dict[str, Callable[[], tuple[Side, Mapping[str, np.ndarray]]]] = {}
@@ -98,7 +98,7 @@ def _keras_side(network: Any, tensors: Callable[[Any], Any]) -> Side:
 
 
 def _run(name: str, kind: str) -> None:
-  quiet_tensorflow()
+  prepare_tensorflow()
   side, batch = _MAKERS[name]()
   run = {"own": _own, "compiled": _compiled, "recording": _record}[kind]
   wall, cpu = time.perf_counter(), time.process_time()

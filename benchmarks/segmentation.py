@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _PHOTOGRAPHS = Path(__file__).resolve().parents[1].parent / "shared/data"
 _BATCH, _WARM_UP, _SECONDS = 8, 4, 8.0
@@ -68,7 +68,7 @@ def _run_side(side: str, case: str, root: Path) -> None:
 
 
 def _our_step(case: str, root: Path) -> Callable[[], Any]:
-  quiet_tensorflow()
+  prepare_tensorflow()
   import tensorflow as tf
 
   from projects.maskformer.configs.data import Augmentation, DataConfig, Zoom

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.steps import print_measured
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
 _SIZE, _BATCH, _WARM_UP, _STEPS, _ROUNDS = 416, 2, 2, 8, 2
 _CATEGORIES = 80
@@ -53,7 +53,7 @@ def _measure(side: str, directory: str) -> dict[str, float]:
 
 
 def _run_side(side: str, directory: str) -> None:
-  quiet_tensorflow()
+  prepare_tensorflow()
   pattern = f"{directory}/train-*.tfrecord"
   step = {"ours": _our_step, "upstream": _upstream_step}[side](pattern)
   print_measured(step, _WARM_UP, _STEPS)

@@ -12,9 +12,9 @@ from official.cli.app import run
 
 def main() -> int:
   """Prints pairs, seconds, CPU seconds and peak memory."""
-  from official.cli.app import quiet_tensorflow
+  from official.cli.app import prepare_tensorflow
 
-  quiet_tensorflow()
+  prepare_tensorflow()
   from official.parity import session
   from projects.yolo.reference.cases import parity_cases
 

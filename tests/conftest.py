@@ -4,9 +4,9 @@ import pathlib
 
 import pytest
 
-from official.cli.app import quiet_tensorflow
+from official.cli.app import prepare_tensorflow
 
-quiet_tensorflow()
+prepare_tensorflow()
 
 
 @pytest.fixture(scope="session")

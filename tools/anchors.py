@@ -25,7 +25,7 @@ _LEAST = 2.0  # Pixels: boxes of which both sides are smaller teach nothing.
 def main(argv: Sequence[str] | None = None) -> None:
   """Prints anchors for what `argv` (None: the command line) says."""
   arguments = _parse(argv)
-  app.quiet_tensorflow()
+  app.prepare_tensorflow()
   from projects.yolo.modeling.variants import get_variant
   from projects.yolo.ops import anchors as ops
 

@@ -52,9 +52,9 @@ def _prepare(directory: str) -> None:
   os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
   for library in ("OMP", "MKL", "OPENBLAS"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
-  from official.cli.app import quiet_tensorflow
+  from official.cli.app import prepare_tensorflow
 
-  quiet_tensorflow()
+  prepare_tensorflow()
   import tensorflow as tf
   import torch
 

@@ -11,13 +11,15 @@ _OWN_DEFECT = 70  # EX_SOFTWARE of sysexits.h: not to be taken for a command's o
 _BROKEN_PIPE = 141  # As shells report SIGPIPE.
 
 
-def quiet_tensorflow() -> None:
-  """Hides the notes of TensorFlow's C++ side; call before TensorFlow is imported.
+def prepare_tensorflow() -> None:
+  """Hides the notes of TensorFlow's C++ side and leaves Keras 3 out; call before it is imported.
 
-  Its errors reach us as exceptions all the same. A level that the user has set stays.
+  Errors reach us as exceptions all the same. Nothing here uses Keras 3, which TensorFlow imports
+  unless told not to: 180 MB with what it imports in turn. What the user has set stays.
   """
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -27,7 +29,7 @@ def run(main: Callable[[], int | None]) -> None:
   which is printed as one line; 70 after anything else, which is our own defect and is printed with
   its traceback; 130 after Ctrl-C; 141 when the reader of the output has gone (`… | head`).
   """
-  quiet_tensorflow()
+  prepare_tensorflow()
   try:
     code = main() or 0
   except UserError as error:

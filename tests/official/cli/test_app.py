@@ -65,7 +65,7 @@ def test_output_is_flushed_before_leaving(monkeypatch):
 def test_quiet_keeps_the_users_level(monkeypatch):
   monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
   monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
-  app.quiet_tensorflow()
+  app.prepare_tensorflow()
   assert app.os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
   assert app.os.environ["GRPC_VERBOSITY"] == "ERROR"
 

@@ -5,7 +5,7 @@ import types
 
 from official.cli import app
 
-app.quiet_tensorflow()
+app.prepare_tensorflow()
 # The tiny experiment needs no project.
 sys.modules["projects.registry"] = types.ModuleType("projects.registry")
 
