@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.layers.precision import wide
 from official.layers.tape import off_tape
 
 
@@ -43,8 +44,8 @@ def gelu(x: tf.Tensor) -> tf.Tensor:
 
   `tf.nn.gelu` rounds √2 to float32 even in float64, and every step of it to bfloat16.
   """
-  wide = x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
-  return tf.cast(0.5 * wide * (1 + tf.math.erf(wide * 2**-0.5)), x.dtype)
+  y = wide(x)
+  return tf.cast(0.5 * y * (1 + tf.math.erf(y * 2**-0.5)), x.dtype)
 
 
 ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {

@@ -104,10 +104,10 @@ class ConvNorm(tf_keras.layers.Layer):
       "dilation": dilation,
       "kernel_initializer": tf_keras.initializers.serialize(initializer),
     }
-    self.conv = Conv2D(
-      filters,
-      kernel_size,
-      strides,
+    self.conv = self._make_conv(
+      filters=filters,
+      kernel_size=kernel_size,
+      strides=strides,
       groups=groups,
       padding=padding,
       dilation_rate=dilation,
@@ -118,6 +118,9 @@ class ConvNorm(tf_keras.layers.Layer):
     )
     self.norm = self._make_norm(momentum, epsilon)
     self.activation = ACTIVATIONS[activation]
+
+  def _make_conv(self, **options: Any) -> Conv2D:
+    return Conv2D(**options)
 
   def _make_norm(self, momentum: float, epsilon: float) -> tf_keras.layers.Layer:
     return BatchNorm(momentum, epsilon, dtype=self.dtype_policy, name="norm")

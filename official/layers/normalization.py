@@ -57,9 +57,13 @@ class BatchNorm(tf_keras.layers.Layer):
         inputs, self.gamma, self.beta, self.epsilon, (self.moving_mean, self.moving_variance)
       )[0]
     outputs, mean, variance = normalize(inputs, self.gamma, self.beta, self.epsilon, None)
+    self._move(mean, variance)
+    return outputs
+
+  def _move(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+    """Moves the statistics towards a batch's, of which the variance is the unbiased one."""
     for statistic, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
       statistic.assign_sub((statistic - value) * (1 - self.momentum))
-    return outputs
 
   def get_config(self) -> dict[str, Any]:
     return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}

@@ -5,11 +5,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.layers.precision import wide
 from projects.maskformer.modeling.heads import MaskHeads
 from projects.maskformer.modeling.parts import Parts
 from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
 from projects.maskformer.modeling.pixel_decoders.transformer_encoder import TransformerEncoder
-from projects.maskformer.modeling.precision import wide
 from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 Outputs = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.layers.precision import wide
 from official.layers.tape import off_tape
-from projects.maskformer.modeling.precision import wide
 
 EPSILON = 1e-5  # Of every normalization; Keras' own default is 1e-3.
 

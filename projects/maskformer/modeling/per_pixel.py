@@ -10,12 +10,12 @@ import tensorflow as tf
 import tf_keras
 
 from official.layers.convolution import Conv2D
+from official.layers.precision import wide
 from projects.maskformer.modeling.heads import MlpHead, mask_logits
 from projects.maskformer.modeling.initializers import msra
 from projects.maskformer.modeling.maskformer import Outputs, predict
 from projects.maskformer.modeling.parts import Parts
 from projects.maskformer.modeling.pixel_decoders.fpn import PixelDecoder
-from projects.maskformer.modeling.precision import wide
 from projects.maskformer.modeling.transformer_decoder import TransformerDecoder
 
 

@@ -38,6 +38,8 @@ class Model(hyperparams.Config):
     anchors: width, height, width, … in pixels, finest level first; empty for the variant's own.
     norm_momentum: of BatchNorm, in Keras' convention.
     norm_epsilon: of BatchNorm.
+    stem_on_quads: whether the first layers work on 2×2 pixels at once, which TPUs are faster with;
+      variables and results are the same.
     detection: post-processing.
   """
 
@@ -48,6 +50,7 @@ class Model(hyperparams.Config):
   anchors: list[float] = dataclasses.field(default_factory=list)
   norm_momentum: float = 0.97
   norm_epsilon: float = 1e-5
+  stem_on_quads: bool = False
   detection: Detection = dataclasses.field(default_factory=Detection)
 
 

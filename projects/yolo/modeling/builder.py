@@ -11,6 +11,7 @@ import tf_keras
 from official.layers.activations import Activation
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.pooling import MaxPool
+from official.layers.quads import QuadConvNorm
 from official.layers.upsampling import Upsample
 from projects.yolo.modeling.darknet.activations import DarknetActivation, DarknetConvNorm
 from projects.yolo.modeling.darknet.reorg import Reorg
@@ -37,6 +38,10 @@ def _conv(name: str, style: Style, **args: Any) -> ConvNorm:
   return ConvNorm(**dataclasses.asdict(style) | args, name=name)
 
 
+def _quad_conv(name: str, style: Style, **args: Any) -> QuadConvNorm:
+  return QuadConvNorm(**dataclasses.asdict(style) | args, name=name)
+
+
 def _darknet_conv(name: str, style: Style, **args: Any) -> ConvNorm:
   return DarknetConvNorm(**dataclasses.asdict(style) | args, name=name)
 
@@ -58,6 +63,7 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "mean": _plain(functools.partial(tf_keras.layers.GlobalAveragePooling2D, keepdims=True)),
   "multiply": _plain(tf_keras.layers.Multiply),
   "pool": _plain(MaxPool),
+  "quad_conv": _quad_conv,
   "reorg": _plain(Reorg),
   "space_to_depth": _plain(SpaceToDepth),
   "split": _plain(SplitAnchors),

@@ -39,6 +39,7 @@ def build_yolo(config: Model) -> Yolo:
     limits=DetectionLimits(**config.detection.as_dict()),
     momentum=config.norm_momentum,
     epsilon=config.norm_epsilon,
+    stem_on_quads=config.stem_on_quads,
   )
   model.build(tf.TensorShape([None, config.input_size, config.input_size, 3]))
   return model

@@ -1,7 +1,7 @@
 """Backbone, decoder and head of a variant, each a Keras model as TFMG's factories return."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -38,9 +38,11 @@ HEADS: dict[str, Callable[..., Callable[[tf.Tensor], tf.Tensor]]] = {
 }
 
 
-def build_backbone(variant: Variant, style: Style, input_size: int | None) -> tf_keras.Model:
-  """Image [b, s, s, 3] → {"c3", "c4", …} (the variant's levels), stride 2ⁿ at cn."""
-  image = network_input([input_size, input_size, 3], "image")
+def build_backbone(
+  variant: Variant, style: Style, image_shape: Sequence[int | None]
+) -> tf_keras.Model:
+  """Image [b, *image_shape] → {"c3", "c4", …} (the variant's levels), stride 2ⁿ at cn."""
+  image = network_input(image_shape, "image")
   tensors = apply_rows(variant.backbone, {"image": image}, style, last="image")
   features = {f"c{level}": tensors[f"c{level}"] for level in variant.levels}
   return _with_specs(tf_keras.Model(image, features, name="backbone"))

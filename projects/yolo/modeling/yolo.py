@@ -8,9 +8,11 @@ import tensorflow as tf
 import tf_keras
 
 from official.cli.errors import UserError
+from official.layers.quads import to_quads
 from projects.yolo.modeling.builder import Style
 from projects.yolo.modeling.decoding import Coordinates, decode_level
 from projects.yolo.modeling.networks import AUXILIARY, build_backbone, build_decoder, build_head
+from projects.yolo.modeling.quads import on_quads
 from projects.yolo.modeling.variants import get_variant
 from projects.yolo.ops.boxes import xywh_to_yxyx
 from projects.yolo.ops.nms import KINDS, Detections, detect
@@ -69,6 +71,7 @@ class Yolo(tf_keras.Model):
     momentum: of BatchNorm.
     epsilon: of BatchNorm.
     deployed: whether to build the form of inference alone, see `Variant.deployed`.
+    stem_on_quads: whether the first layers work on quads of pixels, see `quads.on_quads`.
   """
 
   def __init__(
@@ -81,12 +84,16 @@ class Yolo(tf_keras.Model):
     momentum: float = 0.97,
     epsilon: float = 1e-5,
     deployed: bool = False,
+    stem_on_quads: bool = False,
     **kwargs: Any,
   ) -> None:
     super().__init__(**kwargs)
     table = get_variant(variant).deployed() if deployed else get_variant(variant)
+    if stem_on_quads:
+      table = dataclasses.replace(table, backbone=on_quads(table.backbone))
     style = Style(table.activation, momentum, epsilon)
-    self.backbone = build_backbone(table, style, input_size)
+    image = (input_size // 2,) * 2 + (12,) if stem_on_quads else (input_size, input_size, 3)
+    self.backbone = build_backbone(table, style, image)
     style = Style(table.pyramid_activation or table.activation, momentum, epsilon)
     self.decoder = build_decoder(table, style, self.backbone)
     num_anchors = {level: len(rows) for level, rows in coordinates.anchors.items()}
@@ -102,13 +109,15 @@ class Yolo(tf_keras.Model):
       "momentum": momentum,
       "epsilon": epsilon,
       "deployed": deployed,
+      "stem_on_quads": stem_on_quads,
     }
 
   def call(self, images: tf.Tensor, training: bool = False) -> dict[str, Any]:
     """Runs the network.
 
     Args:
-      images: [b, s, s, 3]: uint8 in 0..255, or floats in 0..1.
+      images: [b, s, s, 3]: uint8 in 0..255, or floats in 0..1; [b, s / 2, s / 2, 12] where they
+        are laid out in quads already.
       training: whether BatchNorm uses the batch's statistics; leaves out the detections.
 
     Returns:
@@ -116,6 +125,8 @@ class Yolo(tf_keras.Model):
       training, also `auxiliary`, the same of those; outside training also `detections`, boxes yxyx
       in pixels of the input (see `detect`).
     """
+    if self._config["stem_on_quads"] and images.shape[-1] == 3:
+      images = to_quads(images)
     if images.dtype == tf.uint8:
       images = tf.cast(images, self.compute_dtype) / 255
     features = self.backbone(images, training=training)

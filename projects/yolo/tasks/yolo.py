@@ -13,6 +13,7 @@ from official.datasets.categories import read_things
 from official.datasets.coco import Category
 from official.evaluation.coco import CocoBoxEvaluator
 from official.evaluation.gathering import merge_workers
+from official.layers.quads import to_quads
 from official.reports.boxes import detections_to_boxes, draw_boxes
 from official.serving import foreign, weights
 from official.serving.run_folder import RunFolder
@@ -70,14 +71,21 @@ class YoloTask(base_task.Task):
     input_context: tf.distribute.InputContext | None = None,
     start_step: int = 0,
   ) -> tf.data.Dataset:
-    """Batches of images and labels, from global step `start_step` on."""
-    return build_dataset(
+    """Batches of images and labels, from global step `start_step` on.
+
+    Images of training are in quads where the network's stem is.
+    """
+    model = self.task_config.model
+    batches = build_dataset(
       params,
-      input_size=self.task_config.model.input_size,
+      input_size=model.input_size,
       category_ids=[category.id for category in self.categories(params)],
       input_context=input_context,
       start_step=start_step,
     )
+    if params.is_training and model.stem_on_quads:
+      batches = batches.map(lambda images, labels: (to_quads(images), labels))
+    return batches
 
   def build_losses(
     self, labels: Mapping[str, tf.Tensor], model_outputs: Logs, aux_losses: Any = None

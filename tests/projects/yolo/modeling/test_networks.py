@@ -42,7 +42,7 @@ def variant(request):
 )
 def test_parameters_of_the_coco_networks(name, trainable):
   table = get_variant(name)
-  backbone = build_backbone(table, Style(table.activation), table.input_size)
+  backbone = build_backbone(table, Style(table.activation), (table.input_size,) * 2 + (3,))
   decoder = build_decoder(table, Style(table.activation), backbone)
   head = build_head(table, Style(table.activation), decoder, dict.fromkeys(table.levels, 3), 80)
   parts = (backbone, decoder, head)
