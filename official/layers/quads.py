@@ -2,7 +2,7 @@
 
 A TPU keeps channels in rows of 128 numbers, and reads and writes the whole row. Of an image's three
 channels 125 places stay empty, of a stem's 32 three quarters. Here 2×2 pixels are a row: [b, h, w,
-c] is [b, h / 2, w / 2, 4 · c], in the order upper left, upper right, lower left, lower right. For
+c] is [b, h / 2, w / 2, 4 · c], in the order upper left, lower left, upper right, lower right. For
 ResNet's stem that is Ying et al. 2018 (arXiv 1811.06992, sec. 4.4); here also for a stem at full
 resolution and the strided convolution behind it.
 
@@ -26,7 +26,7 @@ from official.layers.tape import off_tape
 
 def to_quads(x: tf.Tensor) -> tf.Tensor:
   """[b, h, w, c] → [b, h / 2, w / 2, 4 · c]; sides are even."""
-  return tf.nn.space_to_depth(x, 2)
+  return tf.concat([x[:, row::2, column::2] for column in range(2) for row in range(2)], axis=-1)
 
 
 def quad_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
@@ -57,11 +57,11 @@ def kernel_of_quads(kernel: tf.Tensor, strides: int) -> tuple[tf.Tensor, int, in
   ]  # Of each output's window.
   ends = [2 * quads - size - start for start in starts]
   spans = list(zip(starts, ends, strict=True))
-  placed = [tf.pad(kernel, [rows, columns, [0, 0], [0, 0]]) for rows in spans for columns in spans]
+  placed = [tf.pad(kernel, [rows, columns, [0, 0], [0, 0]]) for columns in spans for rows in spans]
   channels, filters = kernel.shape[2:]
   split = tf.reshape(tf.concat(placed, -1), [quads, 2, quads, 2, channels, len(placed) * filters])
-  rows = tf.transpose(split, [0, 2, 1, 3, 4, 5])
-  return tf.reshape(rows, [quads, quads, 4 * channels, len(placed) * filters]), before, behind
+  together = tf.transpose(split, [0, 2, 3, 1, 4, 5])
+  return tf.reshape(together, [quads, quads, 4 * channels, len(placed) * filters]), before, behind
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
@@ -88,10 +88,13 @@ class QuadBatchNorm(BatchNorm):
       scale = self.gamma * tf.math.rsqrt(self.moving_variance + self.epsilon)
       shift = self.beta - self.moving_mean * scale
       return tf.cast(wide(inputs) * _fourfold(scale) + _fourfold(shift), inputs.dtype)
-    x = off_tape(wide(inputs))
+    # In one pass over the inputs, from the moving mean, lest squares of a large mean cancel out.
+    start = tf.convert_to_tensor(self.moving_mean)
+    x = off_tape(wide(inputs)) - _fourfold(start)
     count = tf.cast(tf.size(x) // self.gamma.shape[0], x.dtype)
-    mean = _summed(x) / count
-    variance = _summed(tf.math.squared_difference(x, _fourfold(mean))) / count
+    ahead = _summed(x) / count
+    variance = _summed(tf.square(x)) / count - tf.square(ahead)
+    mean = start + ahead
     inverse = tf.math.rsqrt(variance + self.epsilon)
     gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
     outputs = _normalize(inputs, gamma, beta, mean, inverse)
@@ -142,3 +145,13 @@ class QuadConvNorm(ConvNorm):
     in_quads = self._config["strides"] == 1
     norm = QuadBatchNorm if in_quads else BatchNorm
     return norm(momentum, epsilon, dtype=self.dtype_policy, name="norm")
+
+
+@tf_keras.utils.register_keras_serializable(package="Transplant")
+class QuadMaxPool(tf_keras.layers.Layer):
+  """2×2 max-pooling at stride 2 of what lies in quads: [b, h, w, 4 · c] → [b, h, w, c]."""
+
+  def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    # Of equals the first gets the gradient, as in pooling: the left, then the upper one.
+    rows = tf.maximum(*tf.split(inputs, 2, axis=-1))
+    return tf.maximum(*tf.split(rows, 2, axis=-1))

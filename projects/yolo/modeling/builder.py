@@ -11,7 +11,7 @@ import tf_keras
 from official.layers.activations import Activation
 from official.layers.convolution import Conv2D, ConvNorm
 from official.layers.pooling import MaxPool
-from official.layers.quads import QuadConvNorm
+from official.layers.quads import QuadConvNorm, QuadMaxPool
 from official.layers.upsampling import Upsample
 from projects.yolo.modeling.darknet.activations import DarknetActivation, DarknetConvNorm
 from projects.yolo.modeling.darknet.reorg import Reorg
@@ -64,6 +64,7 @@ LAYERS: dict[str, Callable[..., tf_keras.layers.Layer]] = {
   "multiply": _plain(tf_keras.layers.Multiply),
   "pool": _plain(MaxPool),
   "quad_conv": _quad_conv,
+  "quad_pool": _plain(QuadMaxPool),
   "reorg": _plain(Reorg),
   "space_to_depth": _plain(SpaceToDepth),
   "split": _plain(SplitAnchors),

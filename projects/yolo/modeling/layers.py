@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from official.layers.quads import to_quads
+
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")
 class ChannelGroup(tf_keras.layers.Layer):
@@ -29,8 +31,7 @@ class SpaceToDepth(tf_keras.layers.Layer):
   """
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    parts = [inputs[:, row::2, column::2] for column in range(2) for row in range(2)]
-    return tf.concat(parts, axis=-1)
+    return to_quads(inputs)
 
 
 @tf_keras.utils.register_keras_serializable(package="Transplant")

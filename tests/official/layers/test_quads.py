@@ -6,7 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from official.layers.convolution import ConvNorm
-from official.layers.quads import QuadConvNorm, to_quads
+from official.layers.pooling import MaxPool
+from official.layers.quads import QuadConvNorm, QuadMaxPool, to_quads
 
 RNG = np.random.default_rng(0)
 STYLE = {"momentum": 0.9, "epsilon": 1e-3, "activation": "mish", "dtype": "float64"}
@@ -23,10 +24,16 @@ def _step(layers, weights, inputs, training, is_quads):
     x = inputs
     for layer in layers:
       x = layer(x, training=training)
-    x = tf.nn.depth_to_space(x, 2) if is_quads else x
+    x = _to_pixels(x) if is_quads else x
     loss = tf.reduce_sum(tf.sin(3 * x))
   gradients = tape.gradient(loss, _all(layers, "trainable_variables"))
   return [x, *gradients, *_all(layers, "variables")]
+
+
+def _to_pixels(x):
+  left, right = (tf.stack(tf.split(half, 2, -1), 2) for half in tf.split(x, 2, -1))
+  batch, height, _, width, channels = left.shape  # [b, h / 2, 2, w / 2, c]
+  return tf.reshape(tf.stack([left, right], 4), [batch, 2 * height, 2 * width, channels])
 
 
 def _all(layers, kind):
@@ -59,7 +66,7 @@ def test_the_strided_convolution_behind_it():
 
 def test_order_of_a_quad():
   image = np.arange(16).reshape(1, 4, 4, 1)
-  np.testing.assert_array_equal(to_quads(tf.constant(image))[0, 1, 0], [8, 9, 12, 13])
+  np.testing.assert_array_equal(to_quads(tf.constant(image))[0, 1, 0], [8, 12, 9, 13])
 
 
 def test_statistics_are_kept_in_float32():
@@ -77,3 +84,13 @@ def test_serialization():
   copy(quads)
   copy.set_weights(layer.get_weights())
   np.testing.assert_array_equal(copy(quads), layer(quads))
+
+
+def test_pooling():
+  x = tf.constant(RNG.integers(0, 3, [2, 8, 12, 5]).astype(float))  # With equals.
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(x)
+    want, got = MaxPool(2, 2, dtype="float64")(x), QuadMaxPool(dtype="float64")(to_quads(x))
+    losses = [tf.reduce_sum(tf.sin(y + tf.range(5, dtype=y.dtype))) for y in (want, got)]
+  np.testing.assert_array_equal(got, want)
+  np.testing.assert_array_equal(tape.gradient(losses[1], x), tape.gradient(losses[0], x))

@@ -193,3 +193,12 @@ def test_every_experiment_is_in_the_dossier_and_builds():
   assert sorted(DOSSIER.experiments) == sorted(names)
   for name in names:
     settings.experiment(name).validate()
+
+
+def test_a_stem_on_quads_gets_quads_in_training_alone(shapes):
+  task = _task(shapes, model={"input_size": 64, "stem_on_quads": True})
+  data = task.task_config
+  for params, shape in ((data.train_data, (32, 32, 12)), (data.validation_data, (64, 64, 3))):
+    images, _ = task.build_inputs(params).element_spec
+    assert images.shape[1:] == shape
+    assert images.dtype == tf.uint8
