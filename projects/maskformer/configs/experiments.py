@@ -134,7 +134,7 @@ for _name, _row in ROWS.items():
 @exp_factory.register_config_factory("maskformer_tiny_shapes")
 def maskformer_tiny_shapes() -> cfg.ExperimentConfig:
   """A small MaskFormer from scratch on the built-in shapes, in half an hour on two cores."""
-  steps, size = 4000, [160, 160]
+  steps, size = 10_000, [160, 160]
   data = {"output_size": size, "min_sizes": size[:1], "max_size": size[0], "max_segments": 20}
   task = MaskFormerTask(
     # No dropout: there are no two images alike.

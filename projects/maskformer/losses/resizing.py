@@ -30,10 +30,13 @@ def bilinear_adjoint(slope: tf.Tensor, h: int, w: int) -> tf.Tensor:
   return tf.matmul(rows[None], tf.reshape(narrow, [-1, height, w]))
 
 
-def bilinear_of_planes(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
-  """[b, c, h, w] float → [b, c, height, width], as `bilinear`."""
-  large = bilinear(tf.reshape(x, [-1, *x.shape[2:]]), height, width)
-  return tf.reshape(large, [-1, x.shape[1], height, width])
+def bilinear_of_channels(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
+  """[b, h, w, c] float → [b, height, width, c], as `bilinear`; channels stay last all along."""
+  _, h, w, c = x.shape
+  rows, columns = _weights(h, height, x.dtype), _weights(w, width, x.dtype)
+  tall = _times(rows, tf.reshape(x, [-1, h, w * c]))  # [b, height, w · c]
+  large = _times(columns, tf.reshape(tall, [-1, w, c]))  # [b · height, width, c]
+  return tf.reshape(large, [-1, height, width, c])
 
 
 def nearest(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
