@@ -15,6 +15,7 @@ _BENCHMARKS = (
   "segmentation",
   "train_step",
   "whole_network",
+  "yolo_speed",
 )
 
 
