@@ -69,6 +69,11 @@ def test_the_documents_are_found():
   assert sum(map(len, DOCUMENTS.values())) > 80
 
 
+def test_a_command_that_nobody_knows_fails():
+  with pytest.raises(AssertionError, match=r"no row of .* fits `python tools/parity.py rum`: add"):
+    _row("python tools/parity.py rum")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands(document, warm, checkout):
   rows = [(command, _row(command)) for command in DOCUMENTS[document]]
