@@ -372,7 +372,6 @@ _BENCHMARKS = (
       ),
     ),
     prints="640²: same, .* pairs",
-    slow=True,
   ),
   Row(
     "python -m benchmarks convergence",
