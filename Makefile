@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime  ## install, make shapes, train YOLOv4-tiny, evaluate, dr
 	$(BIN)/python -m tools.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev lint  ## install, lint, and run the test suite
-	$(BIN)/python -m pytest
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev  ## the slow checks: minutes of training
 	$(BIN)/python -m pytest -m slow

@@ -1,7 +1,8 @@
 """README, WORKFLOW.md, CONTRIBUTING.md and the rooms' own: their commands and links are real.
 
 A command is handed to its program, which reads the arguments and is stopped there: a flag that is
-gone, a program that moved or a file that is not there fails. "…" stands for anything.
+gone, a program that moved or a file that is not there fails. "…" stands for anything. What these
+commands do, `tests/guides` sees.
 """
 
 import argparse
@@ -13,12 +14,13 @@ import sys
 
 import pytest
 
+from tests.guides import reading
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
   [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/*/README.md")]
   + [*ROOT.glob("configs/*/*.yaml")]
 )
-_COMMAND = re.compile(r"(?:python|make|pytest) [^\n`]+")
 
 
 class Read(Exception):
@@ -26,27 +28,14 @@ class Read(Exception):
 
 
 def _commands(path):
-  """Commands of the fenced blocks and between single backquotes; of a YAML's header."""
-  text = path.read_text()
-  if path.suffix == ".yaml":
-    header = "".join(line[1:] for line in text.splitlines(True) if line.startswith("#"))
-    return _COMMAND.findall(_joined(header))
-  fenced = _joined("\n".join(re.findall(r"```(?:sh)?\n(.*?)```", text, re.S)))
-  inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.S))
-  starts = [command for command in inline if _COMMAND.match(command)]
-  lines = re.finditer(rf"^\s*({_COMMAND.pattern})", fenced, re.M)
-  return [found[1] for found in lines] + starts
-
-
-def _joined(text):
-  """Lines that end with a backslash, with those behind them."""
-  return re.sub(r"\\\n\s*", "", text)
+  """Those of programs of ours: in Markdown, and in a YAML's header."""
+  read = reading.in_header if path.suffix == ".yaml" else reading.commands
+  found = [re.sub(r" >.*", "", command) for command in read(path.read_text())]
+  return [command for command in found if command.split()[0] in ("python", "make", "pytest")]
 
 
 CASES = {
-  f"{path.relative_to(ROOT)}: {words}": words
-  for path in DOCUMENTS
-  for words in map(str.strip, _commands(path))
+  f"{path.relative_to(ROOT)}: {words}": words for path in DOCUMENTS for words in _commands(path)
 }
 
 

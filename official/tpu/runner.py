@@ -46,7 +46,11 @@ class StepRunner:
     self._outputs = about["outputs"]
     self._written = {v["name"]: v["result"] for v in about["variables"] if v["result"] is not None}
     stored = load_file(folder / "variables.safetensors")
-    self.variables = {v["name"]: jax.device_put(stored[v["name"]]) for v in about["variables"]}
+    # Where results will be, too: what is bound to no device would be compiled for once more.
+    device = jax.devices()[0]
+    self.variables = {
+      v["name"]: jax.device_put(stored[v["name"]], device) for v in about["variables"]
+    }
     program = export.deserialize(bytearray((folder / "step.bin").read_bytes()))
     self._program = jax.jit(program.call)
 

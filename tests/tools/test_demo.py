@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -10,13 +11,16 @@ import sys
 import pytest
 from PIL import Image
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
   folder = tmp_path_factory.mktemp("demo")
-  command = [sys.executable, "-m", "tools.demo", "--output", str(folder), "--seed", "3"]
-  sizes = ["--train", "32", "--val", "6", "--steps", "3"]
-  result = subprocess.run(command + sizes, capture_output=True, text=True)
+  arguments = f"--output {folder} --seed 3 --train 32 --val 6 --steps 3"
+  command = ["make", "--silent", "demo", f"DEMO_ARGS={arguments}"]
+  command += [f"BIN={pathlib.Path(sys.executable).parent}", "-o", ".venv/.runtime"]  # Installed.
+  result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
   assert result.returncode == 0, result.stderr
   return folder, result
 

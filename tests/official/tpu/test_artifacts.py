@@ -71,6 +71,7 @@ def test_counters_and_metrics_go_on(exported):
   for _ in range(3):
     runner.step(batch())
   assert int(runner.variables["global_step"]) == 3
+  assert runner._program._cache_size() == 1  # Compiled once.
   counts = [int(v) for name, v in runner.variables.items() if name == "count"]
   assert 3 in counts
 
