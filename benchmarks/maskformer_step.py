@@ -79,6 +79,7 @@ def _batch(size: int, batch: int) -> dict[str, np.ndarray]:
 def _our_step(size: int, batch: int) -> tuple[Callable[[], Any], float]:
   """The step, and the GB that the imports took."""
   prepare_tensorflow()
+  sys.modules["jax"] = None  # TensorFlow imports it where it is installed; training does without.
   import tensorflow as tf
 
   from projects.maskformer.configs.model import Model

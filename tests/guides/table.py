@@ -57,11 +57,6 @@ _CSP, _V4_TINY = "configs/yolo/v4_csp_coco.yaml", "--experiment=yolo_v4_tiny_coc
 _R14 = "R50 = ResNetSizes((1, 1, 1, 1)"
 _TOY = "toys clean"
 _FAKE = "--experiment=fake --registry=tests.official.training.fake --batch=1"
-_EXPERIMENTS = "projects/maskformer/configs/experiments.py"
-_NAMES = "tests/projects/maskformer/checkpoints/test_names.py"
-_CSP, _V4_TINY = "configs/yolo/v4_csp_coco.yaml", "--experiment=yolo_v4_tiny_coco"
-_TOY = "toys clean"
-_FAKE = "--experiment=fake --registry=tests.official.training.fake --batch=1"
 
 
 def _parity(arguments: str, network: str, prints: str = "SAME: toys/toy") -> Row:
@@ -268,6 +263,12 @@ _TPU = (
     more="--params_override=task.model.input_size=32",
     prints="runs/step: run it by",
   ),
+  Row(
+    "python -m tools.tpu_check --experiment=yolo_v3_tiny_coco *stem_on_quads=false",
+    (("stem_on_quads=false", "stem_on_quads=true,task.model.input_size=64"),),
+    more="--lint",
+    prints="NOTHING FOUND THAT STOPS IT",
+  ),
   Row("python -m official.tpu.runner runs/step --steps=10", (("10", "2"),), prints="2 steps"),
 )
 _YOLO_ROOM = (
@@ -332,6 +333,9 @@ _MASKFORMER_ROOM = (
 _BENCHMARKS = (
   Row("python -m benchmarks --help", prints="train_step"),
   Row(
+    "python -m benchmarks.yolo_speed *", by=("tests/benchmarks/test_yolo_speed.py", "test_sides")
+  ),
+  Row(
     "python -m benchmarks train_step",
     edits=(("benchmarks/train_step.py", "416, 2, 2, 8, 2", "64, 2, 1, 1, 1"),),
     prints=r"CPU s +ours +\d+.\d+ +upstream",
@@ -380,7 +384,7 @@ _BENCHMARKS = (
       ("benchmarks/convergence.py", "--train=24000", "--train=4"),
       ("benchmarks/convergence.py", "--val=300", "--val=2"),
       ("benchmarks/convergence.py", "--size=160", "--size=64"),
-      (_EXPERIMENTS, "4000, [160, 160]", "2, [64, 64]"),
+      (_EXPERIMENTS, "10_000, [160, 160]", "2, [64, 64]"),
       (_EXPERIMENTS, "steps, 50, 1000, optimizer", "steps, 1, 1, optimizer"),
       (_EXPERIMENTS, "global_batch_size=16", "global_batch_size=2"),
       (_EXPERIMENTS, "warmup_steps=200", "warmup_steps=1"),

@@ -62,7 +62,7 @@ def test_output_is_flushed_before_leaving(monkeypatch):
   assert flushed
 
 
-def test_quiet_keeps_the_users_level(monkeypatch):
+def test_preparing_keeps_what_the_user_has_set(monkeypatch):
   monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
   monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
   app.prepare_tensorflow()
