@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime  ## install, make shapes, train YOLOv4-tiny, evaluate, dr
 	$(BIN)/python -m tools.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev lint  ## install, lint, and run the test suite
-	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/.dev  ## the slow checks: minutes of training
 	$(BIN)/python -m pytest -m slow

@@ -2,9 +2,9 @@
 
 A TPU keeps channels in rows of 128 numbers, and reads and writes the whole row. Of an image's three
 channels 125 places stay empty, of a stem's 32 three quarters. Here 2×2 pixels are a row: [b, h, w,
-c] is [b, h / 2, w / 2, 4 · c], in the order upper left, lower left, upper right, lower right. For
-ResNet's stem that is Ying et al. 2018 (arXiv 1811.06992, sec. 4.4); here also for a stem at full
-resolution and the strided convolution behind it.
+c] is [b, h / 2, w / 2, 4 · c], in the order upper left, lower left, upper right, lower right.
+MLPerf's programs for TPUs do so with a strided first convolution (`SpaceToDepthConv`); here it is
+done also with one at full resolution, and the strided convolution or the pooling behind it.
 
 An image is best laid out so on the host: on the device the rows of three would have to be read.
 
@@ -52,9 +52,8 @@ def kernel_of_quads(kernel: tf.Tensor, strides: int) -> tuple[tf.Tensor, int, in
   before = (reach + 1) // 2  # In quads, from the one in which the first output lies.
   behind = (reach + 2 - strides) // 2
   quads = before + 1 + behind
-  starts = [
-    2 * before - reach + offset for offset in range(3 - strides)
-  ]  # Of each output's window.
+  outputs = range(3 - strides)  # Along each axis of a quad.
+  starts = [2 * before - reach + offset for offset in outputs]
   ends = [2 * quads - size - start for start in starts]
   spans = list(zip(starts, ends, strict=True))
   placed = [tf.pad(kernel, [rows, columns, [0, 0], [0, 0]]) for columns in spans for rows in spans]
@@ -93,7 +92,7 @@ class QuadBatchNorm(BatchNorm):
     x = off_tape(wide(inputs)) - _fourfold(start)
     count = tf.cast(tf.size(x) // self.gamma.shape[0], x.dtype)
     ahead = _summed(x) / count
-    variance = _summed(tf.square(x)) / count - tf.square(ahead)
+    variance = tf.maximum(_summed(tf.square(x)) / count - tf.square(ahead), 0)
     mean = start + ahead
     inverse = tf.math.rsqrt(variance + self.epsilon)
     gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)

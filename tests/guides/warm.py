@@ -123,11 +123,12 @@ def _become(words, folder, environment, streams, python):
 def _look_for_modules_in(folder):
   """What is not imported yet comes from there, not from this checkout."""
   sys.path[0] = folder  # Of a script too: it stands for the checkout that is installed.
+  here = f"{_ROOT}/official"  # Not all of the checkout: upstream's may be installed within it.
   for name, module in list(sys.modules.items()):
     if name.split(".")[0] == "tests":
       del sys.modules[name]
     elif name.split(".")[0] == "official" and hasattr(module, "__path__"):
-      module.__path__ = [path.replace(str(_ROOT), folder) for path in module.__path__]
+      module.__path__ = [path.replace(here, f"{folder}/official") for path in module.__path__]
 
 
 def _leave(code):

@@ -71,7 +71,7 @@ def _normalize_groups(
     sums = tf.reduce_sum(dy, [1, 2])
     products = tf.reduce_sum(dy * wide(x), [1, 2])
     products = (products - mean_of_channel * sums) * inverse_of_channel
-    count = tf.cast(tf.size(x) / (tf.size(mean)), dy.dtype)
+    count = tf.cast(tf.size(x) // tf.size(mean), dy.dtype)  # By "/" it were a float64.
     even = _to_channels(_to_groups(gamma * sums, mean), x.shape[-1]) / count
     along = _to_channels(_to_groups(gamma * products, mean), x.shape[-1]) / count
     slope = -along * inverse_of_channel**2
