@@ -1,5 +1,6 @@
 """transformers' MaskFormer, trained by PyTorch on our batches and evaluated by our task."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,7 +38,8 @@ def train_and_evaluate(params: cfg.ExperimentConfig, seed: int, kept: Path) -> f
   task = MaskFormerTask(params.task)
   model = MaskFormerForInstanceSegmentation(_sizes(params.task))
   _deepen_stem(model, get_variant(params.task.model.variant).backbone.stem)
-  _compile_losses()
+  model.to(memory_format=torch.channels_last)
+  _hasten_losses()
   network, criterion = Network(model), Criterion(model.criterion, torch.float32)
   optimizer, schedule = _optimizer(network, params)
   clip_norm = params.trainer.optimizer_config.optimizer.get().clip_norm
@@ -76,8 +78,9 @@ def _resume(parts: Mapping[str, Any], path: Path) -> int:
   return states["step"]
 
 
-def _compile_losses() -> None:
-  """Fuses transformers' mask losses, which take half of its step op by op."""
+def _hasten_losses() -> None:
+  """Computes transformers' mask losses, half of its step, by fused loops and products."""
+  nn.functional.interpolate = _by_products(nn.functional.interpolate)
   for name in ("sigmoid_focal_loss", "dice_loss"):
     setattr(transformers_losses, name, _compiled(getattr(transformers_losses, name)))
 
@@ -86,6 +89,22 @@ def _compiled(loss: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
   # The number of masks stays outside: it would be a symbol that the compiler cannot compare.
   summed = torch.compile(lambda inputs, labels: loss(inputs, labels, 1), dynamic=True)
   return lambda inputs, labels, masks: summed(inputs, labels) / masks
+
+
+def _by_products(usual: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+  """The interpolation `usual`, bilinearly by two products: a tenth of its time with gradients."""
+
+  @functools.wraps(usual)
+  def interpolate(x: torch.Tensor, size: torch.Size, mode: str, **options: bool) -> torch.Tensor:
+    if mode != "bilinear":
+      return usual(x, size=size, mode=mode)
+    rows, columns = (
+      usual(torch.eye(old)[None], size=new, mode="linear", **options)[0]
+      for old, new in zip(x.shape[-2:], size, strict=True)
+    )
+    return rows.T @ x @ columns
+
+  return interpolate
 
 
 def _sizes(task: Config) -> MaskFormerConfig:
@@ -154,7 +173,7 @@ def _optimizer(
 
 
 def _pixels(images: tf.Tensor) -> torch.Tensor:
-  return torch.from_numpy(normalize(images).numpy()).permute(0, 3, 1, 2).contiguous()
+  return torch.from_numpy(normalize(images).numpy()).permute(0, 3, 1, 2)
 
 
 def _arrays(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:

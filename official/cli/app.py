@@ -7,17 +7,20 @@ import traceback
 from collections.abc import Callable
 
 from official.cli.errors import UserError
+from official.cli.later import import_later
 
 _OWN_DEFECT = 70  # EX_SOFTWARE of sysexits.h: not to be taken for a command's own 1.
 _M_ARENA_MAX = -8  # Of glibc's malloc.h.
 _BROKEN_PIPE = 141  # As shells report SIGPIPE.
+_UNUSED = "pandas"  # tf_keras imports it, and it takes 60 MB with pyarrow.
 
 
 def prepare_tensorflow() -> None:
   """Hides the notes of TensorFlow's C++ side and leaves Keras 3 out; call before it is imported.
 
   Errors reach us as exceptions all the same. Nothing here uses Keras 3, which TensorFlow imports
-  unless told not to: 180 MB with what it imports in turn. What the user has set stays.
+  unless told not to: 180 MB with what it imports in turn. pandas waits until somebody asks for
+  something in it. What the user has set stays.
 
   Two cores share a heap: glibc makes eight a core, and what is freed in one serves no other. A
   train step of MaskFormer R50 held 90 MB more on two cores.
@@ -25,6 +28,7 @@ def prepare_tensorflow() -> None:
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
   os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
   os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+  import_later(_UNUSED)
   mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # Of glibc alone.
   if mallopt and "MALLOC_ARENA_MAX" not in os.environ:
     mallopt(_M_ARENA_MAX, max((os.cpu_count() or 1) // 2, 1))

@@ -73,13 +73,18 @@ class Progress:
   def _print_line(self) -> None:
     self._last_line = time.monotonic()
     share = 100 * self._done / max(self._total, 1)
-    left = (self._total - self._done) / max(self._rate(), 1e-9)
     print(
       f"{self._description}: {self._done}/{self._total} {self._unit} ({share:.0f} %), "
-      f"{self._status()}, {left:.0f} s left",
+      f"{self._status()}, {self._time_left()}",
       file=sys.stderr,
       flush=True,
     )
+
+  def _time_left(self) -> str:
+    remaining, rate = self._total - self._done, self._rate()
+    if remaining and not rate:
+      return "time left unknown"
+    return f"{remaining / rate if rate else 0:.0f} s left"
 
   def _rate(self) -> float:
     return (self._done - self._start) / max(time.monotonic() - self._began, 1e-9)

@@ -53,6 +53,14 @@ def test_what_was_done_before_does_not_count_towards_the_rate(clock, capsys):
   assert capsys.readouterr().err == line * 2
 
 
+def test_nothing_is_known_of_the_time_before_a_unit_is_done(clock, capsys):
+  with Progress("comparing", 8, "parts") as progress:
+    clock.now += 10
+    progress.advance(0, note="recording")
+    line = "comparing: 0/8 parts (0 %), 0 parts/s, recording, time left unknown\n"
+    assert capsys.readouterr().err == line
+
+
 def test_no_last_line_after_an_error(clock, capsys):
   with pytest.raises(KeyError), Progress("converting", 3, "images"):
     raise KeyError
