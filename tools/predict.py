@@ -35,6 +35,7 @@ _EXAMPLES = """\
     --output=out --score_threshold=0.5 'photos/**/*.jpg' dog.png
   python -m tools.predict --experiment=maskformer_tiny_shapes --checkpoint=runs/maskformer \\
     --output=out photos
+  python -m tools.predict --exported=exported --output=out photos
   python -m tools.predict --imported yolov4-tiny.cfg yolov4-tiny.weights --names=coco.names \\
     --output=out dog.jpg
 
@@ -55,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   from official.training import environment
 
   environment.quiet()
-  make = predict_network.imported if arguments.imported else predict_network.trained
-  network = make(arguments, min(_BATCH_SIZE, len(paths)))
+  network = predict_network.network(arguments, min(_BATCH_SIZE, len(paths)))
   print(f"predicting with {network.source}", file=sys.stderr)
   return _predict(arguments, network, dict(zip(paths, pictures, strict=True)))
 
@@ -71,6 +71,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     nargs=2,
     metavar=("NET.cfg", "NET.weights"),
     help="instead of both: a network of Darknet's, with its own resizing and suppression",
+  )
+  add(
+    "--exported",
+    type=Path,
+    metavar="DIR",
+    help="instead of both: a folder of LiteRT files that tools.export wrote",
   )
   add("--names", type=Path, metavar="FILE", help="class names of --imported, one a line")
   add("--output", required=True, type=Path, metavar="OUT", help="folder to write to")

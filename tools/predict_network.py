@@ -1,4 +1,4 @@
-"""Where `predict` takes its network from: a training run, or foreign files."""
+"""Where `predict` takes its network from: a training run, an export, or foreign files."""
 
 import argparse
 import sys
@@ -37,17 +37,37 @@ class Network(NamedTuple):
 
 def check(arguments: argparse.Namespace) -> None:
   """Raises `UserError` where the flags do not name one network, before TensorFlow is loaded."""
-  if arguments.imported:
+  if arguments.imported and arguments.exported:
+    raise UserError("--imported and --exported name a network each: leave one of them out")
+  if arguments.names and not arguments.imported:
+    raise UserError("--names is of --imported networks: others know their own")
+  if instead := "imported" if arguments.imported else "exported" if arguments.exported else "":
     of_runs = ("experiment", "checkpoint", "params_override")
     for flag in filter(lambda name: getattr(arguments, name), of_runs):
-      raise UserError(f"--{flag} is of trained networks: leave it out, or --imported")
+      raise UserError(f"--{flag} is of trained networks: leave it out, or --{instead}")
+  if arguments.imported:
     _importer(arguments.imported)
-    return
-  if not (arguments.experiment and arguments.checkpoint):
-    raise UserError("give --experiment and --checkpoint, or --imported (see predict --help)")
-  if arguments.names:
-    raise UserError("--names is of --imported networks: a run knows its own")
-  dossiers.of_experiment(arguments.experiment)
+  elif arguments.exported:
+    _read_export(arguments.exported)
+  elif not (arguments.experiment and arguments.checkpoint):
+    raise UserError(
+      "give --experiment and --checkpoint, or --exported, or --imported (see predict --help)"
+    )
+  else:
+    dossiers.of_experiment(arguments.experiment)
+
+
+def network(arguments: argparse.Namespace, batch_size: int) -> Network:
+  """The network that the flags name, which takes so many images at a time.
+
+  Raises:
+    UserError: files or settings are wrong, or do not fit each other.
+  """
+  if arguments.imported:
+    return _imported(arguments, batch_size)
+  if arguments.exported:
+    return _exported(arguments)
+  return _trained(arguments, batch_size)
 
 
 class Run(NamedTuple):
@@ -94,8 +114,7 @@ def settings_of(arguments: argparse.Namespace, run: "RunFolder") -> "cfg.Experim
   return params
 
 
-def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
-  """The network of a run; raises as `trained_run`."""
+def _trained(arguments: argparse.Namespace, batch_size: int) -> Network:
   dossier = dossiers.of_experiment(arguments.experiment)
   task, checkpoint, categories = trained_run(arguments)
   if dossier.segmenter:
@@ -105,12 +124,24 @@ def trained(arguments: argparse.Namespace, batch_size: int) -> Network:
   return Network(detector.detect, predict_outputs.Detected, categories, checkpoint)
 
 
-def imported(arguments: argparse.Namespace, batch_size: int) -> Network:
-  """The network of foreign files.
+def _exported(arguments: argparse.Namespace) -> Network:
+  dossier, categories = _read_export(arguments.exported)
+  detector = dossier.exported(arguments.exported)
+  source = str(arguments.exported)
+  return Network(detector.detect, predict_outputs.Detected, categories, source)
 
-  Raises:
-    UserError: the files cannot be read, do not fit each other, or hold what is not supported.
-  """
+
+def _read_export(folder: Path) -> tuple["Dossier", Sequence[Category]]:
+  from official.serving import exported
+
+  told = exported.read(folder)
+  dossier = dossiers.of_project(told.project)
+  if dossier.exported is None:
+    raise UserError(f"{folder}: {told.project} does not read what it exports")
+  return dossier, told.categories
+
+
+def _imported(arguments: argparse.Namespace, batch_size: int) -> Network:
   files = arguments.imported
   detector, count = _importer(files).load(*files, batch_size)
   categories = _named(arguments.names, count)

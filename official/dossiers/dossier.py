@@ -5,6 +5,7 @@ A dossier is read before TensorFlow is loaded: what needs it is a function that 
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -85,7 +86,7 @@ class SegmenterFactory(Protocol):
 
 
 class Exporter(Protocol):
-  """Writes a project's networks as SavedModels."""
+  """Writes a project's networks in some format."""
 
   def __call__(
     self,
@@ -97,7 +98,8 @@ class Exporter(Protocol):
     """Writes the network that `task` configures, with the weights of `checkpoint`.
 
     Raises:
-      UserError: the checkpoint cannot be read, or is of another network; or it cannot be exported.
+      UserError: the checkpoint cannot be read, or is of another network; or it cannot be exported
+        in this format.
     """
 
 
@@ -156,11 +158,11 @@ class Variant:
 
   Attributes:
     experiment: the registered experiment that trains it as its authors did.
-    claims: what it is said to reach.
+    claims: what it is said to reach; none where nothing is published.
   """
 
   experiment: str
-  claims: tuple[Claim, ...]
+  claims: tuple[Claim, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +182,9 @@ class Dossier:
     parity: the cases that prove the project's networks equal to their originals, by variant; None
       where there is no original to compare with. A case makes its sides only when it is run.
     importer: makes detectors of foreign files; None where the project reads none.
-    export: writes a trained network as a SavedModel; None where the project does not.
+    exports: what writes a trained network, by the name of the format.
+    exported: makes the detector of a folder in one of those formats, whose `settings.json` is of
+      `official.serving.exported`; None where none of them has one.
     foreign: the files of originals that the network of a task can be filled from, and written as;
       None where there are none.
   """
@@ -195,5 +199,6 @@ class Dossier:
   segmenter: SegmenterFactory | None = None
   parity: Callable[[], Mapping[str, "ParityCase"]] | None = None
   importer: Importer | None = None
-  export: Exporter | None = None
+  exports: Mapping[str, Exporter] = dataclasses.field(default_factory=dict)
+  exported: Callable[[Path], Detector] | None = None
   foreign: Callable[["cfg.TaskConfig"], "ForeignFiles"] | None = None

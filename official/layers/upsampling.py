@@ -18,12 +18,13 @@ class Upsample(tf_keras.layers.Layer):
     self.size = size
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    shape = tf.shape(inputs)
+    shape, channels = tf.shape(inputs), inputs.shape[3]
     height, width = (inputs.shape[axis] or shape[axis] for axis in (1, 2))
-    channels = inputs.shape[3]
-    apart = inputs[:, :, None, :, None, :]
-    repeated = tf.tile(apart, [1, 1, self.size, 1, self.size, 1])
-    return tf.reshape(repeated, [-1, height * self.size, width * self.size, channels])
+    # Axis by axis: LiteRT knows no more than five.
+    rows = tf.tile(tf.expand_dims(inputs, 2), [1, 1, self.size, 1, 1])
+    rows = tf.reshape(rows, [-1, height * self.size, width, channels])
+    pixels = tf.tile(tf.expand_dims(rows, 3), [1, 1, 1, self.size, 1])
+    return tf.reshape(pixels, [-1, height * self.size, width * self.size, channels])
 
   def get_config(self) -> dict[str, Any]:
     return super().get_config() | {"size": self.size}

@@ -74,6 +74,6 @@ DOSSIER = Dossier(
   segmenter=_segmenter,
   categories=_categories,
   parity=_parity,
-  export=_export,
+  exports={"saved_model": _export},
   foreign=_foreign,
 )

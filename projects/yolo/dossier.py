@@ -1,7 +1,9 @@
 """YOLO's dossier: papers, variants and what is claimed for them, experiments, and the detector."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from official.datasets.annotations import Category
 from official.dossiers.dossier import (
@@ -49,6 +51,27 @@ def _import(cfg: str, weights: str, batch_size: int) -> Imported:
 
   detector = DarknetDetector(cfg, weights, batch_size)
   return Imported(detector, detector.num_classes)
+
+
+def _saved_model(
+  task: "YoloTask", checkpoint: str, categories: Sequence[Category], directory: str
+) -> None:
+  from projects.yolo.serving.saved_model import export
+
+  del categories
+  export(task, checkpoint, directory)
+
+
+def _lite(*args: Any, integers: bool = False) -> None:
+  from projects.yolo.serving.lite import export
+
+  export(*args, integers=integers)
+
+
+def _exported(directory: Path) -> Detector:
+  from projects.yolo.serving.lite import LiteDetector
+
+  return LiteDetector(directory)
 
 
 def _foreign(task: "YoloTask") -> "ForeignFiles":
@@ -179,6 +202,7 @@ DOSSIER = Dossier(
         Claim("AP50", 0.744, _TEST_DEV, 1280, _YOLOV7),
       ),
     ),
+    "v4-csp-narrow": Variant(experiment="yolo_v4_csp_narrow_shapes"),
   },
   experiments=(
     "yolo_v3_tiny_coco",
@@ -199,6 +223,8 @@ DOSSIER = Dossier(
     "yolo_v7_d6_coco",
     "yolo_v7_e6e_coco",
     "yolo_v4_tiny_shapes",
+    "yolo_v4_csp_narrow_shapes",
+    "yolo_v7_tiny_shapes",
   ),
   input_shape=_input_shape,
   detector=_detector,
@@ -206,4 +232,10 @@ DOSSIER = Dossier(
   parity=_parity,
   importer=Importer((".cfg", ".weights"), _import),
   foreign=_foreign,
+  exports={
+    "saved_model": _saved_model,
+    "lite": _lite,
+    "lite_int8": functools.partial(_lite, integers=True),
+  },
+  exported=_exported,
 )

@@ -164,6 +164,16 @@ _USE = (
     " --output out data/shapes/images/val",
     prints=r"out: \d+ detections in 2 images, 0 left out",
   ),
+  Row(
+    "python -m tools.export --experiment=yolo_v4_tiny_shapes --checkpoint=runs/shapes"
+    " --format=lite_int8 --output=exported",
+    prints="exported: .*/ckpt-1",
+  ),
+  Row(
+    "python -m tools.predict --exported=exported --output=out IMAGE …",
+    (("IMAGE …", "data/shapes/images/val"),),
+    prints=r"out: \d+ detections in 2 images, 0 left out",
+  ),
   Row("python tools/describe.py yolo", more="v3-tiny", prints="8,852,366"),
   Row("python tools/describe.py yolo v4-tiny", prints="AP50"),
   Row("python -m tools.convert_checkpoint --help", prints="import"),
@@ -384,8 +394,8 @@ _BENCHMARKS = (
       ("benchmarks/convergence.py", "--train=24000", "--train=4"),
       ("benchmarks/convergence.py", "--val=300", "--val=2"),
       ("benchmarks/convergence.py", "--size=160", "--size=64"),
-      (_EXPERIMENTS, "10_000, [160, 160]", "2, [64, 64]"),
-      (_EXPERIMENTS, "steps, 50, 1000, optimizer", "steps, 1, 1, optimizer"),
+      (_EXPERIMENTS, "4_500, [160, 160]", "2, [64, 64]"),
+      (_EXPERIMENTS, "steps, 50, 1500, optimizer", "steps, 1, 1, optimizer"),
       (_EXPERIMENTS, "global_batch_size=16", "global_batch_size=2"),
       (_EXPERIMENTS, "warmup_steps=200", "warmup_steps=1"),
     ),

@@ -234,7 +234,7 @@ def test_foreign_networks(foreign, photos, tmp_path, capsys):
     ({"--imported": ("net.cfg", "none.weights")}, "none.weights"),
     ({"--names": "none.names"}, "none.names: cannot be read"),
     ({"--names": "net.cfg"}, "net.cfg has 12 names for 2 classes"),
-    ({"--imported": None}, "give --experiment and --checkpoint, or --imported"),
+    ({"--imported": None}, "give --experiment and --checkpoint, or --exported"),
     ({"--imported": None, "--experiment": EXPERIMENT}, "give --experiment and --checkpoint"),
     (
       {"--imported": None, "--experiment": EXPERIMENT, "--checkpoint": "x", "--names": "net.names"},

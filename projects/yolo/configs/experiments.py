@@ -1,9 +1,9 @@
-"""The experiments: a task, a schedule and a runtime under a name that `--experiment` takes."""
+"""The experiments on COCO: a task, a schedule and a runtime under a name for `--experiment`."""
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
-from official.training.optimizers import OptimizationConfig
 from projects.yolo.configs.data import Augmentation, DataConfig
+from projects.yolo.configs.schedules import sgd, trainer
 from projects.yolo.configs.yolo import Detection, Losses, Model, YoloTask
 
 _COCO_TRAIN_IMAGES = 118287
@@ -114,50 +114,6 @@ def yolo_v7_e6e_coco() -> cfg.ExperimentConfig:
   return _v7_p6("v7-e6e")
 
 
-@exp_factory.register_config_factory("yolo_v4_tiny_shapes")
-def yolo_v4_tiny_shapes() -> cfg.ExperimentConfig:
-  """YOLOv4-tiny from scratch on the built-in shapes, in minutes on two cores."""
-  steps, batch = 2500, 16
-  task = YoloTask(
-    model=Model(
-      variant="v4-tiny",
-      num_classes=6,
-      input_size=128,
-      coordinates="scaled",
-      anchors=[10, 10, 16, 16, 24, 24, 32, 32, 42, 42, 56, 56],
-      detection=Detection(iou_threshold=0.45),
-    ),
-    train_data=DataConfig(
-      input_path="data/shapes/train-*.tfrecord",
-      is_training=True,
-      global_batch_size=batch,
-      max_boxes=20,
-      shuffle_buffer_size=1000,
-      # The data set is endless variety already.
-      augmentation=Augmentation(
-        mosaic=0.0, scale=0.0, translate=0.0, hue=0.0, saturation=0.0, value=0.0
-      ),
-    ),
-    validation_data=DataConfig(
-      input_path="data/shapes/val-*.tfrecord",
-      is_training=False,
-      global_batch_size=batch,
-      drop_remainder=False,
-      max_boxes=20,
-    ),
-    # Shapes differ in outline alone and anchors are dense: against the COCO gains, box and class
-    # terms weigh more, and fewer anchors answer for an object.
-    losses=Losses(box=1.0, classes=2.0, ratio_threshold=2.0),
-    allow_image_summary=True,
-  )
-  optimizer = _sgd(0.02, steps, warmup_steps=100, last_share=0.05, average_decay=0.998)
-  return cfg.ExperimentConfig(
-    task=task,
-    trainer=_trainer(steps, steps_per_loop=50, validation_interval=500, optimizer=optimizer),
-    runtime=cfg.RuntimeConfig(distribution_strategy="one_device"),
-  )
-
-
 def _v7_losses(kind: str) -> Losses:
   """Gains of yolov7's `hyp.scratch.p5.yaml` and `hyp.scratch.p6.yaml`."""
   return Losses(kind=kind, objectness=0.7, classes=0.3)
@@ -213,48 +169,14 @@ def _coco(model: Model, last_share: float = 0.2) -> cfg.ExperimentConfig:
   )
   steps = _COCO_EPOCHS * steps_per_epoch
   warmup_steps = 3 * steps_per_epoch
-  optimizer = _sgd(0.01, steps, warmup_steps, last_share=last_share, average_decay=0.9999)
+  optimizer = sgd(0.01, steps, warmup_steps, last_share=last_share, average_decay=0.9999)
   optimizer.optimizer.sgd_torch.override(
     {"warmup_steps": warmup_steps, "warmup_momentum": 0.8, "warmup_bias_rate": 0.1}
   )
   return cfg.ExperimentConfig(
     task=task,
-    trainer=_trainer(
+    trainer=trainer(
       steps, steps_per_loop=100, validation_interval=5 * steps_per_epoch, optimizer=optimizer
     ),
     runtime=cfg.RuntimeConfig(distribution_strategy="mirrored", mixed_precision_dtype="bfloat16"),
-  )
-
-
-def _trainer(
-  steps: int,
-  steps_per_loop: int,
-  validation_interval: int,
-  optimizer: OptimizationConfig,
-) -> cfg.TrainerConfig:
-  return cfg.TrainerConfig(
-    train_steps=steps,
-    validation_steps=-1,
-    validation_interval=validation_interval,
-    steps_per_loop=steps_per_loop,
-    summary_interval=steps_per_loop,
-    checkpoint_interval=validation_interval,
-    best_checkpoint_export_subdir="best",
-    best_checkpoint_eval_metric="AP",
-    optimizer_config=optimizer,
-  )
-
-
-def _sgd(
-  learning_rate: float, steps: int, warmup_steps: int, last_share: float, average_decay: float
-) -> OptimizationConfig:
-  """ScaledYOLOv4's optimizer: Nesterov momentum, warm-up, cosine decay, averaged weights."""
-  cosine = {"initial_learning_rate": learning_rate, "decay_steps": steps, "alpha": last_share}
-  return OptimizationConfig(
-    {
-      "optimizer": {"type": "sgd_torch", "sgd_torch": {"momentum": 0.937, "nesterov": True}},
-      "ema": {"average_decay": average_decay, "trainable_weights_only": False},
-      "learning_rate": {"type": "cosine", "cosine": cosine},
-      "warmup": {"type": "linear", "linear": {"warmup_steps": warmup_steps}},
-    }
   )

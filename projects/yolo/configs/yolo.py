@@ -60,11 +60,16 @@ class Losses(hyperparams.Config):
 
   Attributes:
     kind: `scaled`, ScaledYOLOv4's; `v7`, `v7_ota` (dynamic assignment) and `v7_aux_ota` (with
-      auxiliary heads), YOLOv7's, whose gains are for three levels, 80 classes and 640 pixels.
-    box: gain of 1 − CIoU.
+      auxiliary heads), YOLOv7's, whose gains are for three levels, 80 classes and 640 pixels;
+      `darknet_v3` (its gains: 0.75, 1, 1), `darknet_v4_tiny` and `darknet_v4` (0.07, 1, 1), with
+      which Darknet trains those, see `darknet_loss.py`.
+    box: gain of 1 − CIoU; of `darknet_v3`, of the squared error.
     objectness: gain of the objectness cross-entropy.
     classes: gain of the class cross-entropy.
-    ratio_threshold: an anchor fits while its sides are within this factor of the object's.
+    ratio_threshold: an anchor fits while its sides are within this factor of the object's. No part
+      of Darknet's.
+    exact_gradient: of Darknet's: whether the gradient of boxes is the derivative, which flows
+      through decoding; Darknet's own does not.
   """
 
   kind: str = "scaled"
@@ -72,6 +77,7 @@ class Losses(hyperparams.Config):
   objectness: float = 1.0
   classes: float = 0.5
   ratio_threshold: float = 4.0
+  exact_gradient: bool = False
 
 
 @dataclasses.dataclass

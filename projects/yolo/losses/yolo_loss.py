@@ -146,10 +146,10 @@ def _level_terms(
   target = _objectness_target(places, target, flat[..., 4])
   wanted = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
   wanted = wanted * (1 - weights.label_smoothing) + weights.label_smoothing / 2
-  class_loss = tf.reduce_mean(_cross_entropy(wanted, picked[..., 5:]), axis=-1)
+  class_loss = tf.reduce_mean(cross_entropy(wanted, picked[..., 5:]), axis=-1)
   return (
     tf.reduce_sum((1 - overlap) * mask) / responsible,
-    tf.reduce_mean(_cross_entropy(target, flat[..., 4])),
+    tf.reduce_mean(cross_entropy(target, flat[..., 4])),
     tf.reduce_sum(class_loss * mask) / responsible,
   )
 
@@ -170,5 +170,6 @@ def _objectness_target(places: Assignment, target: tf.Tensor, like: tf.Tensor) -
   return tf.tensor_scatter_nd_max(tf.zeros_like(like), where, values)
 
 
-def _cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+  """Binary cross-entropy, element by element."""
   return tf.nn.sigmoid_cross_entropy_with_logits(target, logits)

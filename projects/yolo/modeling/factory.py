@@ -1,5 +1,6 @@
 """From configuration to network and loss."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from official.cli.errors import UserError
 from projects.yolo.configs.yolo import Model, YoloTask
+from projects.yolo.losses.darknet_loss import RULES, darknet_loss
 from projects.yolo.losses.v7_loss import scale_gains, v7_aux_ota_loss, v7_loss, v7_ota_loss
 from projects.yolo.losses.yolo_loss import LossWeights, yolo_loss
 from projects.yolo.modeling.decoding import DECODERS, Coordinates
@@ -61,23 +63,35 @@ def build_loss(config: YoloTask) -> Callable[[Mapping[str, Any], Labels], Tensor
   """(the network's outputs, labels) → the loss that `config` names and its terms.
 
   Raises:
-    UserError: there is no such loss, or the network has no auxiliary heads for it.
+    UserError: there is no such loss, the network has no auxiliary heads for it, or its coordinates
+      are others.
   """
   gains = config.losses.as_dict()
-  kind = gains.pop("kind")
-  if kind not in LOSSES:
-    raise UserError(f"task.losses.kind '{kind}': use one of {', '.join(LOSSES)}")
+  kind, exact = gains.pop("kind"), gains.pop("exact_gradient")
+  if kind not in LOSSES and kind not in RULES:
+    raise UserError(f"task.losses.kind '{kind}': use one of {', '.join([*LOSSES, *RULES])}")
   variant, coordinates = get_variant(config.model.variant), build_coordinates(config.model)
   if kind == _WITH_AUXILIARY and not variant.auxiliary:
     raise UserError(
       f"task.losses.kind '{kind}': {config.model.variant} has no auxiliary heads; use v7_ota"
     )
   weights = LossWeights(**gains)
+  if kind in RULES:
+    return _darknet(kind, exact, coordinates, weights)
   if kind != "scaled":
     size = config.model.input_size, config.model.num_classes
     weights = scale_gains(weights, len(variant.levels), size[1], size[0])
   loss = LOSSES[kind]
   return lambda outputs, labels: loss(outputs, labels, coordinates, weights)
+
+
+def _darknet(
+  kind: str, exact: bool, coordinates: Coordinates, weights: LossWeights
+) -> Callable[[Mapping[str, Any], Labels], Tensors]:
+  if coordinates.form != "exponential":
+    raise UserError(f"task.losses.kind '{kind}' is of exponential coordinates; use scaled")
+  rule = dataclasses.replace(RULES[kind], exact=exact)
+  return lambda outputs, labels: darknet_loss(outputs["raw"], labels, coordinates, weights, rule)
 
 
 def _lead_alone(loss: Loss) -> Loss:

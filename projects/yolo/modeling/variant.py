@@ -62,3 +62,28 @@ class Variant:
     """The network of inference: what only training needs is folded in or left out."""
     kind = "fused" if self.head_kind == "rep" else self.head_kind
     return dataclasses.replace(self, head_kind=kind, implicit=False, auxiliary={})
+
+  def narrowed(self, divisor: int) -> "Variant":
+    """The same network with a share of the channels everywhere but in its outputs."""
+
+    def narrow(filters: int) -> int:
+      return filters // divisor
+
+    def each(rows: Rows) -> Rows:
+      return tuple(
+        dataclasses.replace(row, args=row.args | {"filters": narrow(row.args["filters"])})
+        if "filters" in row.args
+        else row
+        for row in rows
+      )
+
+    return dataclasses.replace(
+      self,
+      backbone=each(self.backbone),
+      decoder=each(self.decoder),
+      head={level: narrow(filters) for level, filters in self.head.items()},
+      auxiliary={
+        level: dataclasses.replace(head, filters=narrow(head.filters))
+        for level, head in self.auxiliary.items()
+      },
+    )

@@ -1,12 +1,13 @@
-"""All variants, one table a generation."""
+"""All variants, one table a generation, and one of narrow forms."""
 
 from official.cli.errors import UserError, nearest
 from projects.yolo.modeling.tables.darknet import DARKNET
+from projects.yolo.modeling.tables.narrow import NARROW
 from projects.yolo.modeling.tables.scaled import SCALED
 from projects.yolo.modeling.tables.v7 import V7
 from projects.yolo.modeling.variant import Variant
 
-VARIANTS: dict[str, Variant] = DARKNET | SCALED | V7
+VARIANTS: dict[str, Variant] = DARKNET | SCALED | V7 | NARROW
 
 
 def get_variant(name: str) -> Variant:

@@ -12,11 +12,11 @@ from projects.yolo.configs.yolo import YoloTask
 from projects.yolo.modeling.darknet.model import import_darknet
 from projects.yolo.modeling.deploy import deployed
 from projects.yolo.modeling.factory import build_yolo
+from projects.yolo.modeling.yolo import Yolo
 from projects.yolo.ops import darknet_image, geometry
 from projects.yolo.ops.boxes import to_image_pixels
 
-_IMAGE = tf.TensorSpec([None, None, 3], tf.uint8)
-
+IMAGE = tf.TensorSpec([None, None, 3], tf.uint8)
 
 Fit = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -32,7 +32,7 @@ class ImageDetector:
 
   def __init__(self, model: tf_keras.Model, fit: Fit, batch_size: int) -> None:
     self._model, self._batch_size = model, batch_size
-    self._fit = tf.function(fit, input_signature=[_IMAGE])
+    self._fit = tf.function(fit, input_signature=[IMAGE])
 
   def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
     """What is in each of the images, see `official.dossiers.dossier.Detector`."""
@@ -60,6 +60,17 @@ class ImageDetector:
     return detections | {"boxes": to_image_pixels(detections["boxes"], infos, sizes)}
 
 
+def load_deployed(task: YoloTask, checkpoint: str) -> Yolo:
+  """The network of `task` with the weights of `checkpoint`, as inference needs it.
+
+  Raises:
+    UserError: the checkpoint cannot be read, or is of another network.
+  """
+  model = build_yolo(task.model)
+  weights.load(model, checkpoint)
+  return deployed(model)
+
+
 class YoloDetector(ImageDetector):
   """Detects as the task's evaluation does: same resizing, network (deployed), suppression.
 
@@ -73,11 +84,10 @@ class YoloDetector(ImageDetector):
   """
 
   def __init__(self, task: YoloTask, checkpoint: str, batch_size: int) -> None:
-    model = build_yolo(task.model)
-    weights.load(model, checkpoint)
+    model = load_deployed(task, checkpoint)
     fit = geometry.fitting(task.validation_data.letterbox)
     size = task.model.input_size
-    super().__init__(deployed(model), lambda image: fit(image, size), batch_size)
+    super().__init__(model, lambda image: fit(image, size), batch_size)
 
 
 class DarknetDetector(ImageDetector):

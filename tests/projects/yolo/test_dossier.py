@@ -4,6 +4,7 @@ import projects.registry  # noqa: F401
 from official.evaluation.coco import METRICS
 from official.training import settings
 from projects.yolo.dossier import DOSSIER
+from projects.yolo.modeling.tables.narrow import NARROW
 from projects.yolo.modeling.variants import VARIANTS
 
 
@@ -22,8 +23,8 @@ def test_every_experiment_is_there():
 
 
 def test_claims_are_fractions_of_known_metrics_at_the_experiments_size():
-  for variant in DOSSIER.variants.values():
-    assert variant.claims
+  for name, variant in DOSSIER.variants.items():
+    assert bool(variant.claims) != (name in NARROW)  # Nobody published those.
     size = settings.experiment(variant.experiment).task.model.input_size
     for claim in variant.claims:
       assert claim.metric in METRICS

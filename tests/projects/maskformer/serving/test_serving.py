@@ -140,5 +140,5 @@ def test_predict_writes_pictures_maps_and_results(flags, evaluated, tmp_path):
 def test_export_writes_what_can_be_loaded(flags, tmp_path):
   export_tool.main([*flags, f"--output={tmp_path / 'exported'}"])
   assert "serving_default" in tf.saved_model.load(str(tmp_path / "exported")).signatures
-  with pytest.raises(UserError, match="networks of yolo cannot be exported"):
-    export_tool.main(["--experiment=yolo_v4_tiny_shapes", "--checkpoint=x", "--output=y"])
+  with pytest.raises(UserError, match="--format lite is none of maskformer"):
+    export_tool.main([*flags, "--format=lite", "--output=y"])

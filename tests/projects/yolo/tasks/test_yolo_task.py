@@ -85,6 +85,29 @@ def test_a_loss_that_does_not_fit_is_named(shapes):
   task = _task(shapes, losses={"kind": "v7_aux_ota"})
   with pytest.raises(UserError, match="v4-tiny has no auxiliary heads"):
     task.build_losses({}, {})
+  task = _task(shapes, losses={"kind": "darknet_v4"})
+  with pytest.raises(UserError, match="'darknet_v4' is of exponential coordinates; use scaled"):
+    task.build_losses({}, {})
+
+
+def test_darknets_loss_by_name(shapes):
+  """Gains are the configuration's; the gradient is the derivative only where it is asked for."""
+  config = {"model": {"input_size": 64, "coordinates": "exponential"}}
+  own = {"kind": "darknet_v4", "box": 0.07, "objectness": 1.0, "classes": 1.0}
+  _, labels = next(iter(_task(shapes, **config).build_inputs(_task(shapes).task_config.train_data)))
+  shape = lambda level: [4, 64 >> level, 64 >> level, 3, 11]
+  raw = {str(level): tf.random.stateless_normal(shape(level), (0, level)) for level in (4, 5)}
+  found = []
+  for changes in ({}, {"exact_gradient": True}, {"box": 0.14}):
+    task = _task(shapes, **config, losses=own | changes)
+    with tf.GradientTape() as tape:
+      tape.watch(raw)
+      losses = task.build_losses(labels, {"raw": raw})
+    found.append((losses, tape.gradient(losses["box_loss"], raw)["4"]))
+  (usual, theirs), (exact, derivative), (twice, _) = found
+  assert float(usual["total_loss"]) == float(exact["total_loss"]) > 0
+  np.testing.assert_allclose(twice["box_loss"], 2 * usual["box_loss"], rtol=1e-6)
+  assert np.abs(theirs - derivative).max() > 0.1 * np.abs(theirs).max() > 0
 
 
 @pytest.fixture
