@@ -14,8 +14,10 @@ class Augmentation(hyperparams.Config):
 
   Attributes:
     group_size: how many consecutive examples are decoded together and mixed with one another. Each
-      example serves as a tile four times within its group. At least 4 where `mosaic` > 0.
-    mosaic: probability that an image is put together from four examples.
+      example serves as a tile four times within its group (nine times in mosaics of nine). At least
+      4 where `mosaic` > 0, 9 where `mosaic_nine` > 0.
+    mosaic: probability that an image is put together from several examples.
+    mosaic_nine: share of these that are put together from nine, not four.
     mixup: probability that an image is blended with another one of its group, each of them
       augmented; the share of each is drawn from Beta(8, 8).
     scale: zoom, drawn from [1 - scale, 1 + scale].
@@ -32,6 +34,7 @@ class Augmentation(hyperparams.Config):
 
   group_size: int = 8
   mosaic: float = 1.0
+  mosaic_nine: float = 0.0
   mixup: float = 0.0
   scale: float = 0.5
   translate: float = 0.1

@@ -74,8 +74,8 @@ def yolo_v4_p7_coco() -> cfg.ExperimentConfig:
 @exp_factory.register_config_factory("yolo_v7_tiny_coco")
 def yolo_v7_tiny_coco() -> cfg.ExperimentConfig:
   """YOLOv7-tiny (Wang et al. 2022) on COCO."""
-  mild = {"scale": 0.5, "translate": 0.1, "mixup": 0.05}
-  return _v7("v7-tiny", 640, Losses(kind="v7_ota"), Augmentation(**mild), last_share=0.01)
+  augmentation = _v7_mosaics(scale=0.5, translate=0.1, mixup=0.05)
+  return _v7("v7-tiny", 640, Losses(kind="v7_ota"), augmentation, last_share=0.01)
 
 
 @exp_factory.register_config_factory("yolo_v7_coco")
@@ -121,7 +121,12 @@ def _v7_losses(kind: str) -> Losses:
 
 def _v7_augmentation() -> Augmentation:
   """Of the same files, but for pasted objects, which records of boxes cannot give."""
-  return Augmentation(scale=0.9, translate=0.2, mixup=0.15)
+  return _v7_mosaics(scale=0.9, translate=0.2, mixup=0.15)
+
+
+def _v7_mosaics(**changes: float) -> Augmentation:
+  """One mosaic in five is of nine images."""
+  return Augmentation(mosaic_nine=0.2, group_size=16, **changes)
 
 
 def _v7_p6(variant: str) -> cfg.ExperimentConfig:

@@ -2,7 +2,7 @@
 
 Examples come in groups, and only members of a group are mixed. A group of g gives g outputs: output
 j has example j as its first tile, and three others of the group, at distances that are drawn for
-the group. So each example is decoded once and shown four times.
+the group. So each example is decoded once and shown four times; in mosaics of nine likewise.
 
 Deviations from Scaled-YOLOv4, where an image's other three tiles come from the whole data set and
 each is decoded again:
@@ -20,7 +20,7 @@ from official.training import pixels
 from projects.yolo.configs.data import Augmentation
 from projects.yolo.ops import affine as affine_lib
 from projects.yolo.ops import boxes as boxes_lib
-from projects.yolo.ops import color, geometry, mosaic
+from projects.yolo.ops import color, geometry, mosaic, mosaic_nine
 
 Example = Mapping[str, tf.Tensor]
 
@@ -94,37 +94,54 @@ class GroupSampler:
       images [g, s, s, 3] uint8; labels boxes [g, max_boxes, 4], classes and valid [g, max_boxes].
     """
     draws = _draw(self._config.group_size, group["seed"][0])
+    is_nine = self._are_nine(draws, group["seed"][0])
     shape = tf.cast(group["shape"], tf.float32)
     # The longer side of a tile is as long as the input, before it is zoomed.
     ratio = self._size / tf.reduce_max(shape, 1)
-    placement = self._place(shape * ratio[:, None], draws)
+    placements = self._place(shape * ratio[:, None], draws, is_nine)
     affine = self._affine(draws)
     pictures = self._decode(group["encoded"], shape, ratio)
-    images = self._render(pictures, placement, affine)
-    objects = self._objects(group, placement, affine)
+    images = self._render(pictures, placements, affine, is_nine)
+    objects = _joined([self._objects(group, each, affine) for each in placements])
     if self._config.mixup > 0:
       images, objects = self._mix(images, objects, draws)
     images = self._adjust_colors(images, draws)
     boxes, classes, valid = geometry.pack(*objects, self._max_boxes)
     return tf.stack(images), {"boxes": boxes / self._size, "classes": classes, "valid": valid}
 
-  def _place(self, extents: tf.Tensor, draws: Draws) -> mosaic.Placement:
-    """Lays out tiles whose unjittered extents are [g, 2]."""
-    sources = self._sources(draws)
+  def _are_nine(self, draws: Draws, seed: tf.Tensor) -> tf.Tensor:
+    """Which outputs are mosaics of nine, [g] bool."""
+    seed = tf.random.experimental.stateless_fold_in(seed, 9)
+    chosen = tf.random.stateless_uniform([self._config.group_size], seed)
+    is_mosaic = draws.mosaic[:, 0] < self._config.mosaic
+    return is_mosaic & (chosen < self._config.mosaic_nine)
+
+  def _place(self, extents: tf.Tensor, draws: Draws, is_nine: tf.Tensor) -> list[mosaic.Placement]:
+    """Lays out tiles whose unjittered extents are [g, 2]: four, and where there are such, nine."""
+    four = self._sources(draws, 4)
     stretch = 1 + self._config.jitter * _signed(tf.reshape(draws.jitter, [-1, 4, 2]))
-    return mosaic.place(
-      sources=sources,
-      extent=tf.gather(extents, sources) * stretch,
+    placement = mosaic.place(
+      sources=four,
+      extent=tf.gather(extents, four) * stretch,
       centre=self._size / 2 * _signed(draws.centre),
       is_mosaic=draws.mosaic[:, 0] < self._config.mosaic,
     )
+    if not self._config.mosaic_nine:
+      return [placement]
+    nine = self._sources(draws, 9)
+    offset = self._size * draws.centre
+    return [
+      placement._replace(used=placement.used & ~is_nine[:, None]),
+      mosaic_nine.place(nine, tf.gather(extents, nine), offset, is_nine),
+    ]
 
-  def _sources(self, draws: Draws) -> tf.Tensor:
-    """Which examples are the tiles, [g, 4]: with `mosaic`, each example is so four times."""
+  def _sources(self, draws: Draws, tiles: int) -> tf.Tensor:
+    """Which examples are the tiles, [g, tiles]: with `mosaic`, each example is so as many times."""
     size = self._config.group_size
-    distances = [0] * 4
+    distances = [0] * tiles
     if self._config.mosaic > 0:
-      distances = tf.concat([[0], tf.argsort(draws.neighbours[1:, 0])[:3] + 1], 0)
+      others = tf.argsort(draws.neighbours[1:, 0])[: tiles - 1] + 1
+      distances = tf.concat([[0], others], 0)
     return (tf.range(size)[:, None] + distances) % size
 
   def _affine(self, draws: Draws) -> affine_lib.Affine:
@@ -151,14 +168,18 @@ class GroupSampler:
     return mosaic.Pictures(images, stored, shape / shrunk[:, None])
 
   def _render(
-    self, pictures: mosaic.Pictures, placement: mosaic.Placement, affine: affine_lib.Affine
+    self,
+    pictures: mosaic.Pictures,
+    placements: list[mosaic.Placement],
+    affine: affine_lib.Affine,
+    is_nine: tf.Tensor,
   ) -> list[tf.Tensor]:
     """Images [s, s, 3] float32."""
     if self._upright:
-      return mosaic.render(pictures, placement, affine, self._size)
+      return _draw_all(pictures, placements, affine, is_nine, self._size)
     size = 2 * self._size
     to_canvas = affine_lib.centred(self._config.group_size, size)
-    canvases = mosaic.render(pictures, placement, to_canvas, size)
+    canvases = _draw_all(pictures, placements, to_canvas, is_nine, size)
     maps = zip(tf.unstack(affine.linear), tf.unstack(affine.shift), strict=True)
     return [
       affine_lib.warp(canvas, affine_lib.Affine(*each), self._size, geometry.PAD_VALUE)
@@ -170,7 +191,7 @@ class GroupSampler:
   ) -> Objects:
     on_canvas = mosaic.place_boxes(placement, group["boxes"])
     area = boxes_lib.area(on_canvas) * tf.abs(tf.linalg.det(affine.linear))[:, None]
-    classes = tf.gather(group["classes"], placement.sources)  # [g, 4, n]
+    classes = tf.gather(group["classes"], placement.sources)  # [g, t, n]
     valid = placement.used[..., None] & (classes >= 0)
     classes, valid = (tf.reshape(each, tf.shape(area)) for each in (classes, valid))
     moved = affine_lib.apply_to_boxes(affine, on_canvas)
@@ -191,7 +212,7 @@ class GroupSampler:
         images, images[1:] + images[:1], tf.unstack(shares), strict=True
       )
     ]
-    return blends, Objects(*(tf.concat(pair, 1) for pair in zip(objects, partners, strict=True)))
+    return blends, _joined([objects, partners])
 
   def _adjust_colors(self, images: list[tf.Tensor], draws: Draws) -> list[tf.Tensor]:
     config = self._config
@@ -200,11 +221,46 @@ class GroupSampler:
     return [color.adjust_hsv(image, gain) for image, gain in pairs]
 
 
+def _draw_all(
+  pictures: mosaic.Pictures,
+  placements: list[mosaic.Placement],
+  affine: affine_lib.Affine,
+  is_nine: tf.Tensor,
+  size: int,
+) -> list[tf.Tensor]:
+  """Outputs [size, size, 3] float32 by upright maps: of four tiles, or where that is so, nine."""
+  four, *nine = placements
+  if not nine:
+    return mosaic.render(pictures, four, affine, size)
+  drawers = (
+    tf.unstack(is_nine),
+    mosaic_nine.drawers(pictures, *nine, affine, size),
+    mosaic.drawers(pictures, four, affine, size),
+  )
+  return [tf.cond(*each) for each in zip(*drawers, strict=True)]
+
+
+def _joined(parts: list[Objects]) -> Objects:
+  return Objects(*(tf.concat(each, 1) for each in zip(*parts, strict=True)))
+
+
 def _check(config: Augmentation) -> None:
   needed = 4 if config.mosaic > 0 else 2 if config.mixup > 0 else 1
+  if config.mosaic > 0 and config.mosaic_nine > 0:
+    needed = 9
   if config.group_size < needed:
     raise UserError(f"augmentation.group_size is {config.group_size}; what is mixed needs {needed}")
-  for name in ("mosaic", "mixup", "flip", "hue", "saturation", "value", "scale", "jitter"):
+  for name in (
+    "mosaic",
+    "mosaic_nine",
+    "mixup",
+    "flip",
+    "hue",
+    "saturation",
+    "value",
+    "scale",
+    "jitter",
+  ):
     value = getattr(config, name)
     # A zoom or a side of nought leaves nothing to look at.
     if not 0 <= value <= 1 or (value == 1 and name in ("scale", "jitter")):

@@ -9,7 +9,8 @@ its centre. Tiles are counted top left, top right, bottom left, bottom right.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,17 +18,19 @@ import tensorflow as tf
 from projects.yolo.ops import geometry
 from projects.yolo.ops.affine import Affine
 
+Drawer = Callable[[], tf.Tensor]
+
 
 class Placement(NamedTuple):
-  """Where g outputs get their four tiles from, and where these lie.
+  """Where g outputs get their t tiles from, here four, and where these lie.
 
   Attributes:
-    sources: [g, 4] int32, indices of images.
-    used: [g, 4] bool, whether a tile brings its boxes; a plain image is four times the same tile,
+    sources: [g, t] int32, indices of images.
+    used: [g, t] bool, whether a tile brings its boxes; a plain image is four times the same tile,
       of which one does.
-    origin: [g, 4, 2] float32, (y, x) of the tile's corner.
-    extent: [g, 4, 2] float32, (height, width) of the tile.
-    centre: [g, 2] float32, where the four tiles meet.
+    origin: [g, t, 2] float32, (y, x) of the tile's corner.
+    extent: [g, t, 2] float32, (height, width) of the tile.
+    centre: [g, 2] float32, where four tiles meet.
   """
 
   sources: tf.Tensor
@@ -75,8 +78,8 @@ def place(
 
 
 def place_boxes(placement: Placement, boxes: tf.Tensor) -> tf.Tensor:
-  """Normalized boxes [images, n, 4] to those of the tiles, [g, 4 * n, 4], in canvas pixels."""
-  tiles = tf.gather(boxes, placement.sources)  # [g, 4, n, 4]
+  """Normalized boxes [images, n, 4] to those of the tiles, [g, t * n, 4], in canvas pixels."""
+  tiles = tf.gather(boxes, placement.sources)  # [g, t, n, 4]
   origin, extent = (
     tf.tile(each, [1, 1, 2])[:, :, None] for each in (placement.origin, placement.extent)
   )
@@ -85,7 +88,12 @@ def place_boxes(placement: Placement, boxes: tf.Tensor) -> tf.Tensor:
 
 
 def render(pictures: Pictures, placement: Placement, affine: Affine, size: int) -> list[tf.Tensor]:
-  """Draws g outputs by upright maps.
+  """What `drawers` draw."""
+  return [draw() for draw in drawers(pictures, placement, affine, size)]
+
+
+def drawers(pictures: Pictures, placement: Placement, affine: Affine, size: int) -> list[Drawer]:
+  """What draws each of g outputs by an upright map.
 
   Args:
     pictures: what tiles are cut from.
@@ -94,22 +102,25 @@ def render(pictures: Pictures, placement: Placement, affine: Affine, size: int) 
     size: side of the outputs in pixels.
 
   Returns:
-    g images [size, size, 3] float32, levels from 0 to 255, `PAD_VALUE` where there is no tile.
+    g functions to images [size, size, 3] float32, levels from 0 to 255, `PAD_VALUE` where there is
+    no tile.
   """
-  scale, shift = tf.linalg.diag_part(affine.linear)[:, None], affine.shift[:, None]
+  scale, shift = upright(affine)
   # A mirror image has its left tiles on the right.
   order = tf.where(scale[:, :, 1] < 0, [[1, 0, 3, 2]], [[0, 1, 2, 3]])
   pick = functools.partial(tf.gather, indices=order, batch_dims=1)
   sources = pick(placement.sources)
   corner = scale * pick(placement.origin) + shift
   extent = scale * pick(placement.extent)
-  quarters = _split(scale * placement.centre[:, None] + shift, corner, corner + extent, size)
-  start = quarters.start + quarters.before
-  ends = start + 0.5, start + tf.maximum(quarters.shown, 1.0) - 0.5
-  shapes, stored = (tf.gather(each, sources) for each in (pictures.shapes, pictures.stored))
-  # In the units of CropAndResize: 0 and 1 are the centres of a tile's first and last border pixel.
-  windows = [((at - corner) / extent * shapes + 0.5) / (stored + 1) for at in ends]
-  return _draw(pictures.images, sources, tf.concat(windows, -1), quarters, size)
+  centre = tf.clip_by_value(tf.round(scale * placement.centre[:, None] + shift), 0.0, float(size))
+  start, end = tf.where(_AFTER, centre, 0.0), tf.where(_AFTER, float(size), centre)
+  tiles = cut_out(pictures, sources, corner, extent, start, end)
+  return [functools.partial(_join, pictures.images, *each, size) for each in per_output(tiles)]
+
+
+def upright(affine: Affine) -> tuple[tf.Tensor, tf.Tensor]:
+  """Scale and shift [g, 1, 2] of g maps that neither turn nor shear."""
+  return tf.linalg.diag_part(affine.linear)[:, None], affine.shift[:, None]
 
 
 def with_border(image: tf.Tensor) -> tf.Tensor:
@@ -121,14 +132,20 @@ def with_border(image: tf.Tensor) -> tf.Tensor:
   return tf.concat([image[:, :1], image, image[:, -1:]], 1)[None]
 
 
-class _Quarters(NamedTuple):
-  """Spans of pixels, each [g, 4, 2] float32: where a quarter starts, and then how many of its rows
-  and columns come before the tile, show the tile, and come after it."""
+class Tiles(NamedTuple):
+  """What t tiles of g outputs show, each in a rectangle of the output.
 
-  start: tf.Tensor
-  before: tf.Tensor
+  Attributes:
+    sources: [g, t] int32, indices of images.
+    windows: [g, t, 1, 4] float32 of the image, as CropAndResize has them.
+    shown: [g, t, 2] int32: rows and columns that show the tile.
+    margins: [g, t, 3, 2] int32: those of the rectangle before and behind it.
+  """
+
+  sources: tf.Tensor
+  windows: tf.Tensor
   shown: tf.Tensor
-  after: tf.Tensor
+  margins: tf.Tensor
 
 
 # Which quarters lie after the meeting point, in y and in x.
@@ -136,45 +153,70 @@ _AFTER = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], bool)
 _ROUNDING = 1e-3  # Pixels: tiles that meet in the middle of a pixel leave no gap there.
 
 
-def _split(centre: tf.Tensor, one: tf.Tensor, other: tf.Tensor, size: int) -> _Quarters:
-  """Splits outputs at `centre` [g, 1, 2]; `one` and `other`, [g, 4, 2], are corners of the tiles.
+def cut_out(
+  pictures: Pictures,
+  sources: tf.Tensor,
+  corner: tf.Tensor,
+  extent: tf.Tensor,
+  start: tf.Tensor,
+  end: tf.Tensor,
+) -> Tiles:
+  """What of its tile each rectangle of the output shows: a pixel shows what its centre shows.
 
-  A pixel shows what its centre shows.
+  Args:
+    pictures: what tiles are cut from.
+    sources: [g, t] int32.
+    corner: [g, t, 2] where the tile's first corner lies in the output, in pixels.
+    extent: [g, t, 2] of the tile, negative where it is mirrored.
+    start: [g, t, 2] of the rectangle, whole pixels.
+    end: [g, t, 2] likewise.
   """
-  centre = tf.clip_by_value(tf.round(centre), 0.0, float(size))
-  start, end = tf.where(_AFTER, centre, 0.0), tf.where(_AFTER, float(size), centre)
-  first = tf.math.ceil(tf.minimum(one, other) - 0.5 - _ROUNDING)
-  last = tf.math.ceil(tf.maximum(one, other) - 0.5 + _ROUNDING)
+  other = corner + extent
+  first = tf.math.ceil(tf.minimum(corner, other) - 0.5 - _ROUNDING)
+  last = tf.math.ceil(tf.maximum(corner, other) - 0.5 + _ROUNDING)
   first, last = (tf.minimum(tf.maximum(at, start), end) for at in (first, last))
-  return _Quarters(start, first - start, last - first, end - last)
+  ends = first + 0.5, first + tf.maximum(last - first, 1.0) - 0.5
+  shapes, stored = (tf.gather(each, sources) for each in (pictures.shapes, pictures.stored))
+  # In the units of CropAndResize: 0 and 1 are the centres of a tile's first and last border pixel.
+  windows = [((at - corner) / extent * shapes + 0.5) / (stored + 1) for at in ends]
+  margins = tf.stack([first - start, end - last], -1)
+  return Tiles(
+    sources,
+    tf.concat(windows, -1)[:, :, None],
+    tf.cast(last - first, tf.int32),
+    tf.cast(tf.pad(margins, [[0, 0], [0, 0], [0, 1], [0, 0]]), tf.int32),
+  )
 
 
-def _draw(
-  images: tf.TensorArray, sources: tf.Tensor, windows: tf.Tensor, quarters: _Quarters, size: int
+def per_output(tiles: Tiles) -> list[tuple[tf.Tensor, ...]]:
+  """The parts of `tiles` of each of g outputs."""
+  return list(zip(*map(tf.unstack, tiles), strict=True))
+
+
+def rectangles(
+  images: tf.TensorArray,
+  sources: tf.Tensor,
+  windows: tf.Tensor,
+  shown: tf.Tensor,
+  margins: tf.Tensor,
 ) -> list[tf.Tensor]:
-  """Cuts windows [g, 4, 4] out of sources [g, 4] and joins them."""
-  tiles = 4 * sources.shape[0]
-  margins = tf.pad(
-    tf.stack([quarters.before, quarters.after], -1), [[0, 0], [0, 0], [0, 1], [0, 0]]
-  )
-  shown = tf.cast(tf.reshape(quarters.shown, [tiles, 2]), tf.int32)
-  columns = (
-    tf.reshape(sources, [tiles]),
-    tf.reshape(windows, [tiles, 1, 4]),
-    shown,
-    tf.cast(tf.reshape(margins, [tiles, 3, 2]), tf.int32),
-  )
-  rows = zip(*map(tf.unstack, columns), strict=True)
-  parts = [_quarter(images.read(source), *rest) for source, *rest in rows]
-  halves = [tf.concat(parts[i : i + 2], 1) for i in range(0, tiles, 2)]
-  joined = [tf.concat(halves[i : i + 2], 0) for i in range(0, tiles // 2, 2)]
-  return [tf.ensure_shape(image, [size, size, 3]) for image in joined]
+  """The rectangles [h, w, 3] float32 of one output, `PAD_VALUE` around their tiles."""
+  rows = zip(*map(tf.unstack, (sources, windows, shown, margins)), strict=True)
+  return [_rectangle(images.read(source), *rest) for source, *rest in rows]
 
 
-def _quarter(
+def _rectangle(
   image: tf.Tensor, window: tf.Tensor, shown: tf.Tensor, margins: tf.Tensor
 ) -> tf.Tensor:
   # CropAndResize makes no empty image: it makes a pixel, which is cut away.
   tile = tf.image.crop_and_resize(image, window, [0], tf.maximum(shown, 1))[0]
   tile = tile[: shown[0], : shown[1]]
   return tf.pad(tile, margins, constant_values=geometry.PAD_VALUE)
+
+
+def _join(images: tf.TensorArray, *tiles_and_size: Any) -> tf.Tensor:
+  """One output of its four quarters."""
+  *tiles, size = tiles_and_size
+  quarters = rectangles(images, *tiles)
+  halves = [tf.concat(quarters[i : i + 2], 1) for i in (0, 2)]
+  return tf.ensure_shape(tf.concat(halves, 0), [size, size, 3])

@@ -24,33 +24,37 @@ STILL = Augmentation(
   value=0.0,
 )
 COLORS = np.uint8([[250, 10, 10], [10, 250, 10], [10, 10, 250], [250, 250, 10], [10, 250, 250]])
+COLORS = np.concatenate([COLORS, np.uint8([[250, 10, 250], [250, 250, 250]])])
 
 
 def config(**changes):
   return dataclasses.replace(STILL, **changes)
 
 
-def group(shape=(48, 64), seed=3):
-  """Example i is black, with one object of colour i, of class i, and a crowd."""
+def group(shape=(48, 64), seed=3, count=GROUP):
+  """Example i is black, with one object of colour i, of class i, and a crowd; or all black."""
   encoded, boxes = [], []
-  for index in range(GROUP):
-    box = np.array([0.25, 0.125 * index / 2, 0.75, 0.5 + 0.125 * index / 2])
+  for index in range(count):
+    left = 0.125 * (index % GROUP) / 2
+    box = np.array([0.25, left, 0.75, 0.5 + left])
     image = np.zeros((*shape, 3), np.uint8)
     top, left, bottom, right = np.round(box * [*shape, *shape]).astype(int)
-    image[top:bottom, left:right] = COLORS[index]
+    if index < len(COLORS):
+      image[top:bottom, left:right] = COLORS[index]
     encoded.append(tf.io.encode_png(image).numpy())
     boxes.append([box, [0, 0, 0, 0]])
   return {
     "encoded": tf.constant(encoded),
-    "shape": tf.constant([shape] * GROUP, tf.int32),
+    "shape": tf.constant([shape] * count, tf.int32),
     "boxes": tf.constant(boxes, tf.float32),
-    "classes": tf.constant([[index, -1] for index in range(GROUP)], tf.int32),
-    "seed": tf.constant([[seed, index] for index in range(GROUP)], tf.int64),
+    "classes": tf.constant([[i if i < len(COLORS) else -1, -1] for i in range(count)], tf.int32),
+    "seed": tf.constant([[seed, index] for index in range(count)], tf.int64),
   }
 
 
 def sample(changes, **options):
-  images, labels = GroupSampler(config(**changes), SIZE, 12).sample(group(**options))
+  examples = group(count=changes.get("group_size", GROUP), **options)
+  images, labels = GroupSampler(config(**changes), SIZE, 12).sample(examples)
   return images.numpy(), {key: value.numpy() for key, value in labels.items()}
 
 
@@ -110,6 +114,8 @@ CHANGES = {
   "jitter": {"jitter": 0.3},
   "mosaic": {"mosaic": 1.0, "scale": 0.5, "translate": 0.1, "flip": 0.5},
   "half mosaic": {"mosaic": 0.5, "flip": 0.5},
+  "nine": {"mosaic": 1.0, "mosaic_nine": 1.0, "group_size": 9, "flip": 0.5},
+  "four or nine": {"mosaic": 0.8, "mosaic_nine": 0.5, "group_size": 9, "scale": 0.4},
   "all": {"mosaic": 0.7, "scale": 0.3, "translate": 0.1, "flip": 0.5, "jitter": 0.2},
 }
 
@@ -124,7 +130,12 @@ def test_boxes_stay_on_objects(name, shape):
 
 
 @pytest.mark.parametrize(
-  "changes", [{"degrees": 20.0}, {"shear": 15.0, "mosaic": 1.0, "flip": 0.5, "scale": 0.5}]
+  "changes",
+  [
+    {"degrees": 20.0},
+    {"shear": 15.0, "mosaic": 1.0, "flip": 0.5, "scale": 0.5},
+    {"shear": 10.0, "mosaic": 1.0, "mosaic_nine": 0.5, "group_size": 9, "scale": 0.5},
+  ],
 )
 def test_boxes_stay_around_objects_that_turn(changes):
   samples = [sample(changes, seed=seed) for seed in range(6)]
@@ -140,7 +151,7 @@ def test_a_mosaic_shows_every_example_four_times():
   seen = []
   for seed in range(3):
     _, labels = sample({"mosaic": 1.0, "scale": 0.5}, seed=seed)
-    sources = GroupSampler(config(mosaic=1.0), SIZE, 12)._sources(draws(seed)).numpy()
+    sources = GroupSampler(config(mosaic=1.0), SIZE, 12)._sources(draws(seed), 4).numpy()
     assert np.bincount(sources.ravel(), minlength=GROUP).tolist() == [4] * GROUP
     assert all(len(set(row)) == 4 for row in sources)
     assert sources[:, 0].tolist() == list(range(GROUP))
@@ -148,6 +159,22 @@ def test_a_mosaic_shows_every_example_four_times():
       assert set(classes) - {-1} <= set(row.tolist())
     seen.append(tuple(sources[0]))
   assert len(set(seen)) > 1
+
+
+def test_mosaics_of_nine_are_their_share():
+  """And the only ones that show a fifth example."""
+  nine = 0
+  changes = {"mosaic": 0.8, "mosaic_nine": 0.5, "group_size": 9, "scale": 0.0}
+  for seed in range(6):
+    _, labels = sample(changes, seed=seed)
+    own = GroupSampler(config(**changes), SIZE, 12)
+    seeds = tf.constant([seed, 0], tf.int64)
+    chosen = own._are_nine(sampler._draw(9, seeds), seeds).numpy()
+    nine += chosen.sum()
+    sources = own._sources(sampler._draw(9, seeds), 4).numpy()
+    for classes, four, is_nine in zip(labels["classes"], sources, chosen, strict=True):
+      assert is_nine or set(classes) - {-1} <= set(four.tolist())
+  assert abs(nine / 54 - 0.4) < 0.15
 
 
 def draws(seed):
