@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from official.cli.errors import UserError
 from official.datasets.annotations import Category
 from official.dossiers.dossier import (
   Claim,
@@ -30,14 +31,21 @@ _TEST_DEV = "COCO test-dev2017"
 
 
 def _input_shape(task: "YoloTask") -> tuple[int, int, int]:
-  size = task.model.input_size
+  size = _of_detector(task).model.input_size
   return size, size, 3
+
+
+def _of_detector(task: "YoloTask") -> "YoloTask":
+  """`task`; raises `UserError` where it is a classifier's."""
+  if isinstance(task.model.input_size, int):
+    return task
+  raise UserError("the experiment trains a classifier: it is trained and evaluated, no more")
 
 
 def _detector(task: "YoloTask", checkpoint: str, batch_size: int) -> Detector:
   from projects.yolo.serving.detector import YoloDetector
 
-  return YoloDetector(task, checkpoint, batch_size)
+  return YoloDetector(_of_detector(task), checkpoint, batch_size)
 
 
 def _parity() -> Mapping[str, "ParityCase"]:
@@ -59,13 +67,13 @@ def _saved_model(
   from projects.yolo.serving.saved_model import export
 
   del categories
-  export(task, checkpoint, directory)
+  export(_of_detector(task), checkpoint, directory)
 
 
-def _lite(*args: Any, integers: bool = False) -> None:
+def _lite(task: "YoloTask", *args: Any, integers: bool = False) -> None:
   from projects.yolo.serving.lite import export
 
-  export(*args, integers=integers)
+  export(_of_detector(task), *args, integers=integers)
 
 
 def _exported(directory: Path) -> Detector:
@@ -77,13 +85,13 @@ def _exported(directory: Path) -> Detector:
 def _foreign(task: "YoloTask") -> "ForeignFiles":
   from projects.yolo.checkpoints.foreign import foreign_files
 
-  return foreign_files(task)
+  return foreign_files(_of_detector(task))
 
 
 def _categories(task: "YoloTask") -> Sequence[Category]:
   from projects.yolo.tasks import yolo
 
-  return yolo.YoloTask(task).categories(task.validation_data)
+  return yolo.YoloTask(_of_detector(task)).categories(task.validation_data)
 
 
 DOSSIER = Dossier(
@@ -225,6 +233,8 @@ DOSSIER = Dossier(
     "yolo_v4_tiny_shapes",
     "yolo_v4_csp_narrow_shapes",
     "yolo_v7_tiny_shapes",
+    "yolo_darknet53_imagenet",
+    "yolo_cspdarknet53_imagenet",
   ),
   input_shape=_input_shape,
   detector=_detector,

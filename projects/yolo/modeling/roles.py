@@ -10,7 +10,12 @@ from official.layers.normalization import BatchNorm
 
 def kernels(model: tf_keras.Model) -> set[Any]:
   """`ref()`s of the convolutions' kernels, which decay."""
-  return {layer.kernel.ref() for layer in model.submodules if _is_convolution(layer)}
+  return {kernel.ref() for kernel in convolution_kernels(model)}
+
+
+def convolution_kernels(model: tf_keras.Model) -> list[tf.Variable]:
+  """The same, as variables."""
+  return [layer.kernel for layer in model.submodules if _is_convolution(layer)]
 
 
 def biases(model: tf_keras.Model) -> list[tf.Variable]:
