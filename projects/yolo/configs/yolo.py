@@ -81,6 +81,21 @@ class Losses(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class Adversarial(hyperparams.Config):
+  """Self-adversarial training, see `projects.yolo.losses.adversarial`; Darknet's own is off, too.
+
+  Attributes:
+    rate: how far images are moved in the end; 0 for not at all.
+    start: step from which half of the steps, at random, begin so; Darknet waits for its warm-up.
+    steps: over which the rate grows from 0; those of the training.
+  """
+
+  rate: float = 0.0
+  start: int = 1000
+  steps: int = 500000
+
+
+@dataclasses.dataclass
 class YoloTask(cfg.TaskConfig):
   """A detection task.
 
@@ -89,6 +104,7 @@ class YoloTask(cfg.TaskConfig):
     train_data: input of training.
     validation_data: input of evaluation.
     losses: gains.
+    adversarial: whether images are changed before they are trained on.
     categories: COCO annotation file whose category table holds; empty: what the records' sidecar or
       TFDS says.
     weight_decay: on convolution kernels only, as ScaledYOLOv4 (not on BatchNorm, not on biases).
@@ -100,5 +116,6 @@ class YoloTask(cfg.TaskConfig):
     default_factory=lambda: DataConfig(is_training=False, drop_remainder=False)
   )
   losses: Losses = dataclasses.field(default_factory=Losses)
+  adversarial: Adversarial = dataclasses.field(default_factory=Adversarial)
   categories: str = ""
   weight_decay: float = 0.0005

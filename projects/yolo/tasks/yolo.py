@@ -23,6 +23,7 @@ from projects.yolo.checkpoints.foreign import foreign_files
 from projects.yolo.configs.data import DataConfig
 from projects.yolo.configs.yolo import YoloTask as YoloTaskConfig
 from projects.yolo.dataloaders.yolo_input import build_dataset
+from projects.yolo.losses.adversarial import hide
 from projects.yolo.modeling import roles
 from projects.yolo.modeling.factory import build_loss, build_yolo
 from projects.yolo.modeling.yolo import Yolo
@@ -113,6 +114,8 @@ class YoloTask(base_task.Task):
     """
     images, labels = inputs
     _assign_biases(optimizer, model)
+    if self.task_config.adversarial.rate:
+      images = self._with_hidden_objects(images, model, optimizer.iterations)
     with tf.GradientTape() as tape:
       losses = self.build_losses(labels, model(images, training=True))
       objective = losses["total_loss"] * tf.cast(tf.shape(images)[0], losses["total_loss"].dtype)
@@ -178,6 +181,18 @@ class YoloTask(base_task.Task):
       boxes = detections_to_boxes(detections, names, _PICTURE_SCORE)
       pictures.append(np.asarray(draw_boxes(image, boxes)))
     return pictures
+
+  def _with_hidden_objects(self, images: tf.Tensor, model: Yolo, step: tf.Tensor) -> tf.Tensor:
+    """Images in 0..1; in half of the steps, such that objects are hidden from the network."""
+    config = self.task_config.adversarial
+    images = tf.cast(images, model.compute_dtype) / 255
+    chosen = tf.random.stateless_uniform([], tf.stack([step, 0])) < 0.5
+    rate = config.rate * tf.cast(step, tf.float32) / config.steps
+    return tf.cond(
+      chosen & (step > config.start),
+      lambda: hide(images, lambda x: model(x, training=False)["raw"], model.coordinates, rate),
+      lambda: images,
+    )
 
   def _decayed(self, gradients: list[tf.Tensor], model: Yolo) -> list[tf.Tensor]:
     """Gradients, with weight decay on convolution kernels."""

@@ -1,9 +1,10 @@
 /* What Darknet's [yolo] layer hands back in training: reads cases from stdin, writes its deltas.
 
-A case: int32 batch, height, width, masks, anchors, classes, boxes, is_ciou; float32 scale_x_y,
+A case: int32 batch, height, width, masks, anchors, classes, boxes, kind (0: mse, 1: ciou,
+2: adversarial); float32 scale_x_y,
 iou_normalizer, iou_thresh, max_delta (0: none), input side; then int32 mask[masks], float32
 anchors[2 * anchors], outputs [batch, masks, 5 + classes, height, width], truths [batch, boxes, 6]
-(x, y, w, h, class, 0). See record_darknet.py. */
+(x, y, w, h, class, 0). See darknet_recipe.py. */
 
 #include <float.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ int main(void) {
     take(mask, sizes[3] * sizeof(int));
     layer l = make_yolo_layer(sizes[0], sizes[2], sizes[1], sizes[3], sizes[4], mask, sizes[5], sizes[6]);
     take(l.biases, 2 * sizes[4] * sizeof(float));
-    l.iou_loss = sizes[7] ? CIOU : MSE;
+    l.iou_loss = sizes[7] == 1 ? CIOU : MSE;
     l.scale_x_y = rule[0];
     l.iou_normalizer = rule[1];
     l.iou_thresh = rule[2];
@@ -39,6 +40,7 @@ int main(void) {
     int rewritten = 0, total = 0, iteration = 0;
     network_state state = {0};
     state.train = 1;
+    state.net.adversarial = sizes[7] == 2;
     state.net.w = state.net.h = (int)rule[4];
     state.net.batch = sizes[0];
     state.net.subdivisions = 1;

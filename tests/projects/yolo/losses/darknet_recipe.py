@@ -7,7 +7,8 @@ PROGRAM is `darknet_deltas.c`, compiled in a working tree of https://github.com/
 
     gcc -Iinclude -Isrc darknet_deltas.c -L. -ldarknet -lm -lpthread -Wl,-rpath,. -o deltas
 
-Names: SCENE/RULE/LEVEL [2, h, w, anchors, 5 + classes] float32: its deltas, minus the gradient.
+Names: SCENE/RULE/LEVEL [2, h, w, anchors, 5 + classes] float32: its deltas, minus the gradient; and
+SCENE/hide/LEVEL: without objects, of self-adversarial training.
 """
 
 import pathlib
@@ -74,10 +75,13 @@ def truths(name):
 
 def case(name, rule, level):
   """What the program reads."""
-  kind, weight, overlap, largest = RULES[rule]
+  kind, weight, overlap, largest = RULES.get(rule, ("hide", 1.0, 1.0, None))
   raw, objects = outputs(name)[str(level)], truths(name)
+  if kind == "hide":
+    objects = np.zeros_like(objects)
   batch, height, width, masks, _ = raw.shape
-  sizes = [batch, height, width, masks, len(ANCHORS), CLASSES, objects.shape[1], kind == "ciou"]
+  sizes = [batch, height, width, masks, len(ANCHORS), CLASSES, objects.shape[1]]
+  sizes.append(("mse", "ciou", "hide").index(kind))
   numbers = [SCALE_XY, weight, overlap, largest or 0, SIZE]
   parts = [np.int32(sizes), np.float32(numbers), np.int32(MASKS[level]), np.float32(ANCHORS)]
   parts += [np.ascontiguousarray(raw.transpose(0, 3, 4, 1, 2)), objects]
@@ -85,7 +89,7 @@ def case(name, rule, level):
 
 
 def main():
-  names = [(s, r, level) for s in SCENES for r in RULES for level in MASKS]
+  names = [(s, r, level) for s in SCENES for r in (*RULES, "hide") for level in MASKS]
   data = b"".join(case(*name) for name in names)
   done = subprocess.run([sys.argv[1]], input=data, stdout=subprocess.PIPE, check=True)
   arrays, start = {}, 0
