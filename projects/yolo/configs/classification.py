@@ -7,7 +7,6 @@ from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.training.optimizers import OptimizationConfig
 
-_SIZE = [256, 256, 3]
 _TRAIN_IMAGES = 1_281_167
 _BATCH, _STEPS = 128, 800_000
 
@@ -29,13 +28,10 @@ def yolo_cspdarknet53_imagenet() -> cfg.ExperimentConfig:
 
 def _classifier(variant: str) -> cfg.ExperimentConfig:
   from official.vision.configs import image_classification as configs
-  from projects.yolo.modeling.classifier import Backbone, OfVariant
   from projects.yolo.tasks.classification import ClassificationTaskConfig, Model
 
   task = ClassificationTaskConfig(
-    model=Model(
-      num_classes=1000, input_size=_SIZE, backbone=Backbone(yolo=OfVariant(variant=variant))
-    ),
+    model=Model(variant=variant),
     losses=configs.Losses(l2_weight_decay=5e-4),
     train_data=configs.DataConfig(
       input_path="data/imagenet/train-*", is_training=True, global_batch_size=_BATCH
@@ -47,7 +43,6 @@ def _classifier(variant: str) -> cfg.ExperimentConfig:
       drop_remainder=False,
     ),
   )
-  task.model.norm_activation.override({"norm_momentum": 0.9, "norm_epsilon": 1e-5})
   epoch = _TRAIN_IMAGES // _BATCH
   trainer = cfg.TrainerConfig(
     train_steps=_STEPS,

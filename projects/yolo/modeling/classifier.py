@@ -1,64 +1,49 @@
-"""Backbones of detectors as TFMG's image classification takes them: Darknet53, CSPDarknet53.
+"""Backbones of detectors as classifiers: Darknet53, CSPDarknet53.
 
-In front of the mean over pixels and the dense layer, which TFMG adds, they are what Darknet's
-`darknet53.cfg` and `csdarknet53.cfg` train on ImageNet; layers are named as in the detectors, which
-can start from such a backbone.
+What Darknet's `darknet53.cfg` and `csdarknet53.cfg` train on ImageNet: the backbone, the mean over
+pixels, and a dense layer. Layers are named as in the detectors, which can start from such a
+backbone.
 """
 
-import dataclasses
 import functools
-from typing import Any
+from collections.abc import Sequence
 
 import tf_keras
 
-from official.modeling import hyperparams
-from official.vision.configs import backbones
-from official.vision.modeling.backbones import factory
 from projects.yolo.modeling import roles
-from projects.yolo.modeling.builder import Style
+from projects.yolo.modeling.builder import Style, network_input
 from projects.yolo.modeling.networks import build_backbone
 from projects.yolo.modeling.variants import get_variant
 
 
-@dataclasses.dataclass
-class OfVariant(hyperparams.Config):
-  """A backbone.
-
-  Attributes:
-    variant: the detector whose it is: `v3` has Darknet53, `v4` CSPDarknet53.
-  """
-
-  variant: str = "v3"
-
-
-@dataclasses.dataclass
-class Backbone(backbones.Backbone):
-  """TFMG's choice of backbones, and ours as `yolo`."""
-
-  type: str | None = "yolo"
-  yolo: OfVariant = dataclasses.field(default_factory=OfVariant)
-
-
-@factory.register_backbone_builder("yolo")
-def build(
-  input_specs: tf_keras.layers.InputSpec,
-  backbone_config: Backbone,
-  norm_activation_config: Any,
-  l2_regularizer: tf_keras.regularizers.Regularizer | None = None,
+def build_classifier(
+  variant: str,
+  num_classes: int,
+  image_shape: Sequence[int],
+  momentum: float,
+  epsilon: float,
+  decay: float,
 ) -> tf_keras.Model:
-  """As TFMG's backbone builders: image [b, h, w, 3] → {"c3", "c4", …}.
+  """Images [b, *image_shape] in 0..1 → logits [b, num_classes]; `backbone` is an attribute.
 
   Args:
-    input_specs: of the image.
-    backbone_config: whose `yolo` counts.
-    norm_activation_config: of BatchNorm; the activation is the variant's.
-    l2_regularizer: of convolution kernels.
+    variant: the detector whose backbone it is: `v3` has Darknet53, `v4` CSPDarknet53.
+    num_classes: of the data.
+    image_shape: height, width, 3.
+    momentum: of BatchNorm.
+    epsilon: of BatchNorm.
+    decay: half of this times the squares of all kernels is among the model's losses.
   """
-  variant = get_variant(backbone_config.get().variant)
-  norm = norm_activation_config
-  style = Style(variant.activation, norm.norm_momentum, norm.norm_epsilon)
-  backbone = build_backbone(variant, style, input_specs.shape[1:])
-  if l2_regularizer:
-    for kernel in roles.convolution_kernels(backbone):
-      backbone.add_loss(functools.partial(l2_regularizer, kernel))
-  return backbone
+  table = get_variant(variant)
+  backbone = build_backbone(table, Style(table.activation, momentum, epsilon), image_shape)
+  image = network_input(image_shape, "image")
+  features = backbone(image)[f"c{table.levels[-1]}"]
+  dense = tf_keras.layers.Dense(num_classes, name="logits")
+  logits = dense(tf_keras.layers.GlobalAveragePooling2D(name="mean")(features))
+  model = tf_keras.Model(image, logits, name="classifier")
+  model.backbone = backbone
+  model.checkpoint_items = {"backbone": backbone}
+  square = tf_keras.regularizers.l2(decay / 2)
+  for kernel in (*roles.convolution_kernels(backbone), dense.kernel):
+    model.add_loss(functools.partial(square, kernel))
+  return model

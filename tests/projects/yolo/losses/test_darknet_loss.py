@@ -1,7 +1,5 @@
 """Darknet's loss hands back what Darknet itself does, as `darknet_recipe.py` recorded it."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,12 +16,6 @@ COORDINATES = Coordinates(
   dict.fromkeys(LEVELS, recipe.SCALE_XY),
   {level: tuple(recipe.ANCHORS[i] for i in mask) for level, mask in recipe.MASKS.items()},
 )
-
-
-@pytest.fixture(scope="module")
-def deltas():
-  with np.load(pathlib.Path(__file__).with_name("darknet.npz")) as file:
-    return dict(file)
 
 
 def labels(name):

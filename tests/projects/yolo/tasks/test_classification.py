@@ -80,7 +80,7 @@ def test_images_are_as_detectors_see_them(record, experiment):
 def test_kernels_decay_and_nothing_else():
   own = task("yolo_darknet53_imagenet")
   model = own.build_model()
-  kernels = [*roles.convolution_kernels(model.backbone), model.layers[-1].kernel]
+  kernels = [*roles.convolution_kernels(model.backbone), model.get_layer("logits").kernel]
   expected = 5e-4 / 2 * sum(float(tf.reduce_sum(kernel**2)) for kernel in kernels)
   np.testing.assert_allclose(float(tf.add_n(model.losses)), expected, rtol=1e-5)
 
@@ -89,7 +89,7 @@ def test_kernels_decay_and_nothing_else():
 def test_it_learns(record, experiment):
   tf_keras.utils.set_random_seed(0)
   own = task(experiment, record)
-  own.task_config.model.backbone.yolo.override({"variant": "v3-tiny"})  # It is traced in seconds.
+  own.task_config.model.override({"variant": "v3-tiny"})  # It is traced in seconds.
   model, optimizer = own.build_model(), tf_keras.optimizers.legacy.Adam(1e-3)
   metrics = own.build_metrics()
   step = tf.function(lambda inputs: own.train_step(inputs, model, optimizer, metrics)["loss"])
