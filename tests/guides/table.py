@@ -167,7 +167,10 @@ _USE = (
   Row(
     "python -m tools.export --experiment=yolo_v4_tiny_shapes --checkpoint=runs/shapes"
     " --format=lite_int8 --output=exported",
-    prints="exported: .*/ckpt-1",
+    given="python tools/prepare_data.py shapes --output data/shapes --train 4 --val 2 --size 64"
+    " --workers 1 && python train.py --experiment=yolo_v4_tiny_shapes --mode=train_and_eval"
+    f" --model_dir=runs/shapes --params_override={_YOLO}",
+    prints="exported: runs/shapes/",
   ),
   Row(
     "python -m tools.predict --exported=exported --output=out IMAGE …",
