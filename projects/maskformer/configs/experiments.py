@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.training.optimizers import OptimizationConfig
+from official.training.trainer_config import trainer_config
 from projects.maskformer.configs import inputs
 from projects.maskformer.configs.data import Augmentation, DataConfig
 from projects.maskformer.configs.maskformer import Inference, Losses, MaskFormerTask
@@ -118,7 +119,7 @@ def _published(row: Row) -> cfg.ExperimentConfig:
   interval = 10 * _COCO_EPOCH if data.boundaries else _INTERVAL
   return cfg.ExperimentConfig(
     task=task,
-    trainer=_trainer(data.steps, 100, interval, optimizer, best=_best(data.evaluations)),
+    trainer=trainer_config(data.steps, 100, interval, optimizer, best=_best(data.evaluations)),
     runtime=cfg.RuntimeConfig(distribution_strategy="mirrored"),
   )
 
@@ -165,24 +166,8 @@ def maskformer_tiny_shapes() -> cfg.ExperimentConfig:
   optimizer = _adamw(1e-3, 1e-4, steps, warmup_steps=200, power=0.5)
   return cfg.ExperimentConfig(
     task=task,
-    trainer=_trainer(steps, 50, 1000, optimizer, best="PQ"),
+    trainer=trainer_config(steps, 50, 1000, optimizer, best="PQ"),
     runtime=cfg.RuntimeConfig(distribution_strategy="one_device"),
-  )
-
-
-def _trainer(
-  steps: int, steps_per_loop: int, interval: int, optimizer: OptimizationConfig, best: str
-) -> cfg.TrainerConfig:
-  return cfg.TrainerConfig(
-    train_steps=steps,
-    validation_steps=-1,
-    validation_interval=interval,
-    steps_per_loop=steps_per_loop,
-    summary_interval=steps_per_loop,
-    checkpoint_interval=interval,
-    best_checkpoint_export_subdir="best",
-    best_checkpoint_eval_metric=best,
-    optimizer_config=optimizer,
   )
 
 

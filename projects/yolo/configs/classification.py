@@ -6,6 +6,7 @@ TFMG's vision package takes a second to import: it is when one of these is asked
 from official.core import config_definitions as cfg
 from official.core import exp_factory
 from official.training.optimizers import OptimizationConfig
+from official.training.trainer_config import trainer_config
 
 _TRAIN_IMAGES = 1_281_167
 _BATCH, _STEPS = 128, 800_000
@@ -43,18 +44,7 @@ def _classifier(variant: str) -> cfg.ExperimentConfig:
       drop_remainder=False,
     ),
   )
-  epoch = _TRAIN_IMAGES // _BATCH
-  trainer = cfg.TrainerConfig(
-    train_steps=_STEPS,
-    validation_steps=-1,
-    validation_interval=epoch,
-    steps_per_loop=100,
-    summary_interval=100,
-    checkpoint_interval=epoch,
-    best_checkpoint_export_subdir="best",
-    best_checkpoint_eval_metric="accuracy",
-    optimizer_config=_sgd(),
-  )
+  trainer = trainer_config(_STEPS, 100, _TRAIN_IMAGES // _BATCH, _sgd(), best="accuracy")
   runtime = cfg.RuntimeConfig(distribution_strategy="mirrored", mixed_precision_dtype="bfloat16")
   return cfg.ExperimentConfig(task=task, trainer=trainer, runtime=runtime)
 

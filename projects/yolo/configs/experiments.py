@@ -2,8 +2,9 @@
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
+from official.training.trainer_config import trainer_config
 from projects.yolo.configs.data import Augmentation, DataConfig
-from projects.yolo.configs.schedules import sgd, trainer
+from projects.yolo.configs.schedules import sgd
 from projects.yolo.configs.yolo import Detection, Losses, Model, YoloTask
 
 _COCO_TRAIN_IMAGES = 118287
@@ -180,8 +181,6 @@ def _coco(model: Model, last_share: float = 0.2) -> cfg.ExperimentConfig:
   )
   return cfg.ExperimentConfig(
     task=task,
-    trainer=trainer(
-      steps, steps_per_loop=100, validation_interval=5 * steps_per_epoch, optimizer=optimizer
-    ),
+    trainer=trainer_config(steps, 100, 5 * steps_per_epoch, optimizer, best="AP"),
     runtime=cfg.RuntimeConfig(distribution_strategy="mirrored", mixed_precision_dtype="bfloat16"),
   )

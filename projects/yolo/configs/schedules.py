@@ -1,27 +1,6 @@
-"""How long YOLOs are trained, by what optimizer, and what is kept."""
+"""The optimizer of YOLOs, and its schedule."""
 
-from official.core import config_definitions as cfg
 from official.training.optimizers import OptimizationConfig
-
-
-def trainer(
-  steps: int,
-  steps_per_loop: int,
-  validation_interval: int,
-  optimizer: OptimizationConfig,
-) -> cfg.TrainerConfig:
-  """Evaluates and keeps a checkpoint every `validation_interval` steps; the best one is by AP."""
-  return cfg.TrainerConfig(
-    train_steps=steps,
-    validation_steps=-1,
-    validation_interval=validation_interval,
-    steps_per_loop=steps_per_loop,
-    summary_interval=steps_per_loop,
-    checkpoint_interval=validation_interval,
-    best_checkpoint_export_subdir="best",
-    best_checkpoint_eval_metric="AP",
-    optimizer_config=optimizer,
-  )
 
 
 def sgd(

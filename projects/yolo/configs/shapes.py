@@ -4,8 +4,9 @@ import dataclasses
 
 from official.core import config_definitions as cfg
 from official.core import exp_factory
+from official.training.trainer_config import trainer_config
 from projects.yolo.configs.data import Augmentation, DataConfig
-from projects.yolo.configs.schedules import sgd, trainer
+from projects.yolo.configs.schedules import sgd
 from projects.yolo.configs.yolo import Detection, Losses, Model, YoloTask
 
 _BATCH = 16
@@ -64,6 +65,6 @@ def _shapes(model: Model, losses: Losses, steps: int) -> cfg.ExperimentConfig:
   optimizer = sgd(0.02, steps, warmup_steps=100, last_share=0.05, average_decay=0.998)
   return cfg.ExperimentConfig(
     task=task,
-    trainer=trainer(steps, steps_per_loop=50, validation_interval=500, optimizer=optimizer),
+    trainer=trainer_config(steps, 50, 500, optimizer, best="AP"),
     runtime=cfg.RuntimeConfig(distribution_strategy="one_device"),
   )
