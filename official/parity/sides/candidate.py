@@ -127,19 +127,13 @@ class Candidate:
       golden: the original's recording.
       free: the candidate's own.
       stir: 0, or the number of a twin whose values are all moved by a few roundings.
-      only: taps that are given the original's; None: all. Where none are, the network goes through
-        every rounding by itself, and a twin's weights are moved, too.
+      only: taps that are given the original's; None: all.
     """
     jitter, batch = self._jitter(stir), self.inputs(stir=stir)
-    if jitter and only is not None and not only:
-      self._load(
-        {n: jitter(a) if n in self._parameters else a for n, a in self._transferred.items()}
-      )
     with self._writer(f"{'forced' if only is None else 'pinned'}{stir or ''}") as writer:
       for phase in phases:
         values = OriginalValues(correspondence, golden, free, phase, jitter, only)
         self.recorder.record(batch, writer, [phase], forcing=values)
-    self._load(self._transferred)
     return Recording(writer.path)
 
   def record_steps(

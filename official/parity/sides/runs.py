@@ -9,9 +9,8 @@ from official.parity.recording.tiers import Tier
 from official.parity.sides.candidate import Candidate
 from official.parity.sides.original import Original
 
-# One upwards. A kink that noise falls over to either side is seen by one in three: where a choice
-# hangs on it, or layers cannot be looked at one by one, all should see it.
-_TWINS, _MANY_TWINS = 4, 8
+_TWINS = 4  # One upwards; a kink that noise falls over to either side is seen by one in three.
+_CHOICE_TWINS = 8
 
 
 class Runs:
@@ -73,7 +72,7 @@ class Runs:
     return [self.forced, *self._made("forced", self._forced)]
 
   def free_twins(self, phases: Collection[str]) -> list[Recording]:
-    """`free`, and the same with inputs and weights moved by a few roundings; of all phases."""
+    """`free`, and the same with inputs moved by a few roundings; of all phases."""
     del phases
     return [self.free, *self._made("free", lambda stir: self._fed(stir, ()))]
 
@@ -117,5 +116,4 @@ class Runs:
 
   @property
   def _stirs(self) -> range:
-    many = self._choices or not self.full
-    return range(1, (_MANY_TWINS if many else _TWINS) + 1)
+    return range(1, (_CHOICE_TWINS if self._choices else _TWINS) + 1)
