@@ -102,12 +102,12 @@ def _level_loss(
   mask = tf.cast(places.mask, raw.dtype)
   responsible = tf.constant(1, raw.dtype) if summed else tf.reduce_sum(mask)
   target = tf.stop_gradient(overlap) if detached else overlap
-  target = yolo_loss._objectness_target(places, target, flat[..., 4])
+  target = yolo_loss.at_places(places.index, places.mask, target, flat[..., 4])
   one_hot = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
-  class_loss = tf.reduce_mean(yolo_loss._cross_entropy(one_hot, picked[..., 5:]), axis=-1)
+  class_loss = tf.reduce_mean(yolo_loss.cross_entropy(one_hot, picked[..., 5:]), axis=-1)
   return (
     tf.reduce_sum((1 - overlap) * mask) / responsible,
-    tf.reduce_mean(yolo_loss._cross_entropy(target, flat[..., 4])),
+    tf.reduce_mean(yolo_loss.cross_entropy(target, flat[..., 4])),
     tf.reduce_sum(class_loss * mask) / tf.reduce_sum(mask),
   )
 

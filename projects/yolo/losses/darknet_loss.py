@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from projects.yolo.losses.assignment import boxes_in_cells
 from projects.yolo.losses.darknet_boxes import Place, box_loss
-from projects.yolo.losses.yolo_loss import LossWeights, cross_entropy, weigh
+from projects.yolo.losses.yolo_loss import LossWeights, at_places, cross_entropy, weigh
 from projects.yolo.modeling.decoding import Coordinates, decode_level
 from projects.yolo.modeling.variant import Anchors
 from projects.yolo.ops.boxes import iou, xywh_to_yxyx
@@ -117,7 +117,7 @@ def _level_terms(
   if rule.further < 1:
     share /= tf.maximum(tf.reduce_sum(pairs.classes, -1), 1)
   boxes = box_loss(picked[..., :4], pairs.place, rule.box, gain, rule.largest, rule.exact)
-  objects = _objects(pairs, flat)
+  objects = at_places(pairs.index, pairs.mask, tf.ones_like(share), flat[..., 4])
   counted = ~_overlapping(raw, labels, coordinates, level) | (objects == 1)
   objectness = cross_entropy(objects, flat[..., 4]) * tf.cast(counted, raw.dtype)
   classes = tf.reduce_sum(cross_entropy(pairs.classes, picked[..., 5:]), -1)
@@ -180,14 +180,6 @@ def _shape_iou(sides: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
   inter = tf.reduce_prod(tf.minimum(sides, others), -1)
   union = tf.reduce_prod(sides, -1) + tf.reduce_prod(others, -1) - inter
   return tf.math.divide_no_nan(inter, union)
-
-
-def _objects(pairs: _Pairs, flat: tf.Tensor) -> tf.Tensor:
-  """1 where an object answers, else 0: [b, places]."""
-  batch = tf.broadcast_to(tf.range(tf.shape(flat)[0])[:, None], tf.shape(pairs.index))
-  where = tf.stack([batch, pairs.index], -1)
-  answers = tf.cast(pairs.mask, flat.dtype)
-  return tf.tensor_scatter_nd_max(tf.zeros_like(flat[..., 4]), where, answers)
 
 
 def _overlapping(

@@ -143,7 +143,7 @@ def _level_terms(
   responsible = tf.maximum(tf.reduce_sum(mask), 1)
   share = weights.overlap_share
   target = 1 - share + share * tf.maximum(tf.stop_gradient(overlap), 0)
-  target = _objectness_target(places, target, flat[..., 4])
+  target = at_places(places.index, places.mask, target, flat[..., 4])
   wanted = tf.one_hot(places.classes, channels - 5, dtype=raw.dtype)
   wanted = wanted * (1 - weights.label_smoothing) + weights.label_smoothing / 2
   class_loss = tf.reduce_mean(cross_entropy(wanted, picked[..., 5:]), axis=-1)
@@ -162,12 +162,18 @@ def _overlap(picked: tf.Tensor, places: Assignment, form: str, reach: float) -> 
   return ciou(xywh_to_yxyx(predicted), xywh_to_yxyx(boxes))
 
 
-def _objectness_target(places: Assignment, target: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-  """The largest target at each place, 0 where nothing is assigned: [b, h · w · a]."""
-  batch = tf.broadcast_to(tf.range(tf.shape(like)[0])[:, None], tf.shape(places.index))
-  values = tf.where(places.mask, target, 0)
-  where = tf.stack([batch, places.index], axis=-1)
-  return tf.tensor_scatter_nd_max(tf.zeros_like(like), where, values)
+def at_places(index: tf.Tensor, mask: tf.Tensor, values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+  """The largest of the `values` [b, p] at each place [b, h · w · a], 0 where none is.
+
+  Args:
+    index: [b, p] int32, the place of each.
+    mask: [b, p] bool, which count.
+    values: not negative.
+    like: [b, h · w · a], whose shape and dtype the result has.
+  """
+  batch = tf.broadcast_to(tf.range(tf.shape(like)[0])[:, None], tf.shape(index))
+  values = tf.where(mask, values, tf.zeros_like(values))
+  return tf.tensor_scatter_nd_max(tf.zeros_like(like), tf.stack([batch, index], axis=-1), values)
 
 
 def cross_entropy(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
